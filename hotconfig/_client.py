@@ -1,0 +1,423 @@
+"""Client: for each published document: validate -> swap -> dispatch."""
+
+from __future__ import annotations
+
+import atexit
+import contextvars
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Generic, Self, cast, overload
+
+from hotconfig import _fork
+from hotconfig._changes import Changes
+from hotconfig._content import Content, Status
+from hotconfig._dispatch import Dispatcher, Subscription
+from hotconfig._run import Run
+from hotconfig._settings import Settings
+from hotconfig.conninfo import Conninfo
+from hotconfig.errors import Closed, HotConfigError, Timeout
+from hotconfig.profile import ProfileConfig
+from hotconfig.snapshot import Change, S, Snapshot
+
+CHILD_START = 1.0  # seconds that the first use in a forked child may block
+AT_EXIT = 2.0  # seconds that a client may take to close at the interpreter's exit
+
+
+@dataclass(slots=True, eq=False)
+class Pin:
+    """What `current()` returns in the contexts that were entered with it, until it is left."""
+
+    client: Client[Any]
+    snapshot: Snapshot
+    left: bool = False
+
+
+_pins: contextvars.ContextVar[tuple[Pin, ...]] = contextvars.ContextVar("hotconfig_pins", default=())
+
+
+class Client(Generic[S]):
+    """Follows one document: the default profile's, a named profile's, or one of your own.
+
+    The constructor does no I/O. The client starts itself at its first use; `start()` does it early, in the caller's
+    thread, with its errors. It works on in the child of a fork.
+
+    Args:
+        conninfo: a libpq string or URL, a SQLAlchemy URL, a callable that returns one (asked at every connect),
+            `embedded:` or `embedded:/path`. Default: HOTCONFIG_DATABASE_URL, then DATABASE_URL, then
+            `postgresql://localhost:5432/ai_slide_generator`.
+        model: what the document is validated with; a subclass of Snapshot. Default: ProfileConfig.
+        profile: the profile to follow. Default: HOTCONFIG_PROFILE, then the default profile, also when another one
+            becomes it.
+        document: the document to follow instead of a profile; needs `model`.
+        schema: where hotconfig's tables are. Default: HOTCONFIG_SCHEMA, then public.
+        heartbeat: seconds between two looks at the database when nothing is announced. Default: 10.
+        cache: a file for the last good document, so that a process starts while PostgreSQL is down. Default: none.
+
+    Raises:
+        ValueError: a malformed URL, a heartbeat that is not above 0.
+        TypeError: a model that is no Snapshot, profile together with document, document without model.
+    """
+
+    @overload
+    def __init__(
+        self: Client[ProfileConfig],
+        conninfo: Conninfo | None = None,
+        *,
+        profile: str | None = None,
+        schema: str | None = None,
+        heartbeat: float = 10.0,
+        cache: str | Path | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        conninfo: Conninfo | None = None,
+        *,
+        model: type[S],
+        profile: str | None = None,
+        schema: str | None = None,
+        heartbeat: float = 10.0,
+        cache: str | Path | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        conninfo: Conninfo | None = None,
+        *,
+        model: type[S],
+        document: str,
+        schema: str | None = None,
+        heartbeat: float = 10.0,
+        cache: str | Path | None = None,
+    ) -> None: ...
+    def __init__(
+        self,
+        conninfo: Conninfo | None = None,
+        *,
+        model: type[Any] | None = None,
+        document: str | None = None,
+        profile: str | None = None,
+        schema: str | None = None,
+        heartbeat: float = 10.0,
+        cache: str | Path | None = None,
+    ) -> None:
+        if document is not None and profile is not None:
+            raise TypeError("give profile or document, not both: a profile is the document 'profile/<name>'")
+        if document is not None and model is None:
+            raise TypeError(f"document {document!r} needs model=, the Snapshot class that it is validated with")
+        self._settings: Settings[S] = Settings(
+            conninfo, model or ProfileConfig, document, profile, schema, heartbeat, cache
+        )
+        self._fast: S | None = None  # what current() returns; None: look closer
+        self._newest: S | None = None  # the same, were nothing pinned; the last one if there is none
+        self._snapshot: S | None = None
+        self._status: Status | None = None
+        self._run: Run[S] | None = None
+        self._dispatcher: Dispatcher[S] | None = None
+        self._overrides: tuple[S, ...] = ()  # of hotconfig.testing, the innermost last
+        self._pinned = 0
+        self._closed = False
+        self._renew_locks()
+        _fork.owners.add(self)
+
+    def _renew_locks(self) -> None:
+        # Guards all the fields above. Under it only references move.
+        self._lock = threading.Lock()
+        self._moved = threading.Condition(self._lock)  # for wait_for: snapshot, status or closed changed
+        self._starting: Future[None] | None = None
+
+    # ---- reading
+
+    def current(self) -> S:
+        """The newest snapshot. After the start it never touches the network, never blocks, never raises.
+
+        Before it, it starts the client, and raises what `start()` raises.
+        """
+        snapshot = self._fast
+        if snapshot is not None:
+            return snapshot
+        return self._look_closer()
+
+    def _look_closer(self) -> S:
+        for pin in reversed(_pins.get()):
+            if pin.client is self and not pin.left:
+                return cast(S, pin.snapshot)
+        if not (self._closed and self._snapshot is not None):
+            self._ensure_started()
+        return self._latest()
+
+    def _latest(self) -> S:
+        snapshot = self._newest
+        assert snapshot is not None  # a started or overridden client has one
+        return snapshot
+
+    def pinned(self) -> AbstractContextManager[S]:
+        """Within, `current()` of this client is one snapshot: one turn of an agent, one version.
+
+        It follows asyncio tasks and `asyncio.to_thread`, and nests. `wait_for` and subscribers ignore it. Raises what
+        `start()` raises, if the client is not started.
+        """
+        return self._pin()
+
+    @contextmanager
+    def _pin(self) -> Iterator[S]:
+        pin = Pin(self, self.current())
+        with self._lock:
+            self._pinned += 1
+            self._refresh()
+        token = _pins.set((*_pins.get(), pin))
+        try:
+            yield cast(S, pin.snapshot)
+        finally:
+            pin.left = True
+            with suppress(ValueError):  # left in another context than it was entered in
+                _pins.reset(token)
+            with self._lock:
+                self._pinned -= 1
+                self._refresh()
+
+    def _refresh(self) -> None:
+        # With the lock held. A pin anywhere sends everybody the long way, and so does a fork until the child's start.
+        newest = self._overrides[-1] if self._overrides else self._snapshot
+        self._newest = newest or self._newest
+        served = self._overrides or self._started() or self._closed
+        self._fast = newest if served and not self._pinned else None
+
+    def status(self) -> Status:
+        """How fresh and how well. Does not start the client, touches no network."""
+        with self._lock:
+            status, run, closed = self._status, self._run, self._closed
+        if status is None:
+            status = Status("new", self._settings.document_name())
+        if closed:
+            return replace(status, state="closed")
+        if run is None or not run.mine:
+            return replace(status, state="new")
+        staleness = None if status.checked_at is None else time.monotonic() - run.content.checked
+        return replace(status, staleness=staleness)
+
+    # ---- being told
+
+    def subscribe(
+        self,
+        callback: Callable[[Change[S]], object],
+        *,
+        on: Callable[[S], object] | None = None,
+        since: S | None = None,
+    ) -> Subscription:
+        """Call `callback` with a Change when the snapshot changes, until the subscription is cancelled.
+
+        Args:
+            callback: called on a thread of the client's, in subscription order, with no lock held. Its `Change.old`
+                is what it was given last. A coroutine function runs on the loop that runs here.
+            on: only when what it returns for the new snapshot differs, such as `lambda c: c.prompts`.
+            since: the snapshot that you built from; if it is no longer current, you are called at once. Default: the
+                current one.
+
+        Raises:
+            TypeError: a coroutine function, and no loop runs here.
+            Closed: the client is closed. And what `start()` raises, if it is not started.
+        """
+        return self._started_dispatcher().subscribe(callback, on=on, since=since)
+
+    def changes(self, *, on: Callable[[S], object] | None = None, since: S | None = None) -> Changes[S]:
+        """The changes as an asynchronous iterator: `async for change in client.changes()`. Ends at `close()`.
+
+        Arguments and errors are those of `subscribe`.
+        """
+        return self._started_dispatcher().changes(on=on, since=since)
+
+    def _started_dispatcher(self) -> Dispatcher[S]:
+        self._ensure_started()
+        with self._lock:
+            if self._dispatcher is None:
+                self._dispatcher = Dispatcher(self._latest)
+            return self._dispatcher
+
+    @overload
+    def wait_for(self, version: int, *, timeout: float | None = 5.0) -> S: ...
+    @overload
+    def wait_for(self, *, until: Callable[[S], bool], timeout: float | None = 5.0) -> S: ...
+    def wait_for(
+        self,
+        version: int | None = None,
+        *,
+        until: Callable[[S], bool] | None = None,
+        timeout: float | None = 5.0,
+    ) -> S:
+        """Wait until this client has seen a version, whether or not it changed its document; or `until` is true.
+
+        Args:
+            version: any transaction's version.
+            until: called with the newest snapshot each time there is one, in this thread.
+            timeout: seconds; None: for ever.
+
+        Returns:
+            The newest snapshot, pinned or not.
+
+        Raises:
+            Timeout: it did not come in time.
+            InvalidConfig: the version was seen, but the document as it is then does not validate.
+            Closed: the client is closed. And what `start()` raises, if it is not started.
+        """
+        if (version is None) == (until is None):
+            raise TypeError("give version or until, one of them")
+        self._ensure_started()
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            with self._lock:
+                snapshot, status = self._latest(), self._status
+                closed = self._closed
+            if closed:
+                raise Closed("the client was closed while something waited for it")
+            if until is not None:
+                if until(snapshot):
+                    return snapshot
+            elif version is not None and status is not None and (status.version or 0) >= version:
+                if status.rejected_version is not None and status.error is not None:
+                    raise status.error
+                return snapshot
+            with self._lock:
+                remaining = None if deadline is None else deadline - time.monotonic()
+                if remaining is not None and remaining <= 0:
+                    seen = status.version if status else None
+                    what = f"version {version}" if version is not None else "what was waited for"
+                    raise Timeout(f"{what} did not come within {timeout:g} s; the newest version seen is {seen}")
+                if self._status is status and self._latest() is snapshot and not self._closed:
+                    self._moved.wait(remaining)
+
+    # ---- start and end
+
+    def start(self, *, timeout: float = 10.0) -> Self:
+        """Connect and load, at most `timeout` seconds, in this thread. A started client is left as it is.
+
+        A failed start leaves nothing behind, and the next use tries again.
+
+        Raises:
+            Unavailable: the server cannot be reached in time, or refuses the password, or the role may not read.
+            NotMigrated: the database has no hotconfig tables in this schema.
+            NoSuchProfile, NoDefaultProfile, NoSuchDocument: nothing is published under that name.
+            InvalidConfig: the document does not fit the model.
+            ValueError: a malformed URL in the environment.
+            MissingExtra: `embedded:` without the package it needs.
+        """
+        self._ensure_started(timeout, reopen=True)
+        return self
+
+    def close(self, *, timeout: float = 5.0) -> None:
+        """Cancel subscriptions, end `changes()`, leave the database; at most about `timeout` seconds.
+
+        The last snapshot stays: `current()` returns it, everything else raises Closed until `start()`. A thread that
+        does not end in time is named in a warning. Safe before the start, twice, and from a callback.
+        """
+        deadline = time.monotonic() + timeout
+        with self._lock:
+            run, self._run = self._run, None
+            dispatcher, self._dispatcher = self._dispatcher, None
+            self._closed = True
+            self._refresh()
+            self._moved.notify_all()
+        if run is not None:
+            run.stop()
+        if dispatcher is not None:
+            dispatcher.close(timeout)
+        if run is not None:
+            run.join(max(0.0, deadline - time.monotonic()))
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _ensure_started(self, timeout: float = 10.0, *, reopen: bool = False) -> None:
+        with self._lock:
+            if self._overrides or self._started():
+                return
+            if self._closed and not reopen:
+                raise Closed("the client is closed: call start() to use it again")
+            starting = self._starting
+            if starting is None:
+                mine = self._starting = Future[None]()
+        if starting is not None:
+            starting.result()
+            return
+        try:
+            self._start(timeout)
+        except BaseException as error:
+            with self._lock:
+                self._starting = None
+            mine.set_exception(error)
+            raise
+        with self._lock:
+            self._starting = None
+        mine.set_result(None)
+
+    def _start(self, timeout: float) -> None:
+        inherited = self._run
+        if inherited is None:
+            run = Run(self._settings, None, timeout=timeout)
+        else:  # from the parent of this process
+            inherited.stop()
+            run = Run(self._settings, self._snapshot, timeout=min(timeout, CHILD_START))
+        with self._lock:
+            self._run, self._closed = run, False
+            self._take(run.content)
+            dispatcher = self._dispatcher
+        weakref.finalize(self, run.stop)
+        run.follow(self._swap)
+        if dispatcher is not None:
+            dispatcher.wake()
+
+    def _swap(self, run: Run[S]) -> bool:
+        """In the listener thread: swap, then dispatch. False if this run is no longer the client's."""
+        with self._lock:
+            if self._run is not run:
+                return False
+            moved = self._snapshot is not run.content.snapshot
+            self._take(run.content)
+            dispatcher = self._dispatcher
+        if moved and dispatcher is not None:
+            dispatcher.wake()
+        return True
+
+    def _take(self, content: Content[S]) -> None:
+        # With the lock held.
+        self._snapshot, self._status = content.snapshot, content.status
+        self._refresh()
+        self._moved.notify_all()
+
+    def _started(self) -> bool:
+        return self._run is not None and self._run.mine
+
+    def _configure(self, wanted: Settings[S]) -> None:
+        with self._lock:
+            if self._settings == wanted:
+                return
+            if self._starting is not None or self._started():
+                raise HotConfigError("started already with other arguments: call close() first")
+            self._settings = wanted
+
+    def forked(self) -> None:
+        """Called in the child of a fork: forget threads and locks; the next use starts again."""
+        self._fast = None
+        self._renew_locks()
+        if self._dispatcher is not None:
+            self._dispatcher.after_fork()
+
+
+@atexit.register
+def _close_all() -> None:
+    # The threads are daemons; this lets them say goodbye to the server, which frees their sessions at once.
+    for owner in list(_fork.owners):
+        if isinstance(owner, Client) and owner._run is not None:
+            owner.close(timeout=AT_EXIT)

@@ -1,0 +1,180 @@
+"""What a client knows: the last good snapshot, and how fresh it is. Each item of the feed goes through `take`."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Generic, Literal
+
+from pydantic import ValidationError
+
+from hotconfig._feed import Beat, Down, Item, Published
+from hotconfig.errors import HotConfigError, InvalidConfig, NoDefaultProfile, NoSuchDocument, NoSuchProfile
+from hotconfig.snapshot import S, changed_paths
+
+logger = logging.getLogger("hotconfig")
+
+ACTIVE = "active"
+PROFILE = "profile/"
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How a client is: `state` is the link, `error` and `rejected_version` are the content."""
+
+    state: Literal["new", "live", "polling", "stale", "closed"]
+    """`new`: not started. `live`: told of changes. `polling`: notifications do not arrive here, so it asks every
+    heartbeat; `hotconfig doctor` says why. `stale`: the link is down, the last snapshot serves on."""
+    document: str
+    """`active`, `profile/<name>`, or a document of your own."""
+    version: int | None = None
+    """The newest version of any document that was seen."""
+    document_version: int | None = None
+    """The version of the snapshot that is served."""
+    rejected_version: int | None = None
+    """The newest version of the document, if it did not validate."""
+    applied_at: datetime | None = None
+    """When the snapshot that is served came; aware, UTC."""
+    checked_at: datetime | None = None
+    """When the database was last heard; aware, UTC."""
+    staleness: float | None = None
+    """Seconds since `checked_at`."""
+    error: HotConfigError | None = None
+    """What is wrong with the link or the content."""
+    reconnects: int = 0
+    """How often the link came back."""
+    rewinds: int = 0
+    """How often the database stepped back, as after a failover that lost the last versions."""
+
+    @property
+    def healthy(self) -> bool:
+        """Live or polling, and no error."""
+        return self.state in ("live", "polling") and self.error is None
+
+
+class Content(Generic[S]):
+    """The last good snapshot of a document, None at first, and the status. For one thread at a time."""
+
+    def __init__(self, model: type[S], document: str, snapshot: S | None = None) -> None:
+        self.snapshot = snapshot
+        self.status = Status("stale", document, document_version=snapshot.version if snapshot else None)
+        self.checked = time.monotonic()
+        self._model = model
+        self._wrong: HotConfigError | None = None  # with the content
+        self._polling: str | None = None
+        self._failures = 0
+
+    @property
+    def rejected(self) -> bool:
+        return self.status.rejected_version is not None
+
+    def take(self, item: Item) -> None:
+        """Learn from an item. Raises nothing: what is wrong is in the status."""
+        if isinstance(item, Down):
+            self._lost(item.error)
+            return
+        self._heard(item)
+        if isinstance(item, Published):
+            self._read(item)
+        self.status = replace(self.status, error=self._wrong)
+
+    def start_from(self, snapshot: S | None) -> None:
+        """Serve a snapshot that the disk remembers, while the link is down."""
+        if snapshot is not None:
+            self.snapshot = snapshot
+            self.status = replace(self.status, document_version=snapshot.version)
+            logger.warning("%s: started from the cache, the link is down: %s", self.status.document, self.status.error)
+
+    def _lost(self, error: HotConfigError) -> None:
+        self._failures += 1
+        if self._failures == 1 and self.snapshot is not None:
+            logger.warning("%s: the link is down, the last snapshot serves on: %s", self.status.document, error)
+        self.status = replace(self.status, state="stale", error=error)
+
+    def _heard(self, item: Beat) -> None:
+        status = self.status
+        if self._failures and status.checked_at is not None:
+            logger.info("%s: the link is back after %d failures", status.document, self._failures)
+            status = replace(status, reconnects=status.reconnects + 1)
+        self._failures = 0
+        if item.polling and item.polling != self._polling:
+            logger.warning("%s: polling, since %s", status.document, item.polling)
+        self._polling = item.polling
+        if item.rewound:
+            logger.warning(
+                "%s: the database stepped back from version %s to %d", status.document, status.version, item.version
+            )
+            status = replace(status, rewinds=status.rewinds + 1)
+        self.checked = time.monotonic()
+        self.status = replace(
+            status,
+            state="polling" if item.polling else "live",
+            version=item.version,
+            checked_at=datetime.now(UTC),
+        )
+
+    def _read(self, item: Published) -> None:
+        document = self.status.document
+        if item.json is None:
+            self._wrong = missing(document)
+            if self.snapshot is not None:
+                logger.warning("%s: the last snapshot serves on: %s", document, self._wrong)
+            self.status = replace(self.status, rejected_version=None)
+            return
+        try:
+            snapshot = parse(self._model, item.json, document)
+        except InvalidConfig as error:
+            self._wrong = error
+            if self.snapshot is not None:
+                logger.error("%s: rejected: %s", document, error)
+            self.status = replace(self.status, rejected_version=item.document_version)
+            return
+        old, self.snapshot, self._wrong = self.snapshot, snapshot, None
+        if old is not None and logger.isEnabledFor(logging.INFO):
+            paths = ", ".join(changed_paths(old, snapshot)) or "nothing differs"
+            logger.info("%s: applied version %d: %s", document, snapshot.version, paths)
+        self.status = replace(
+            self.status,
+            document_version=snapshot.version,
+            rejected_version=None,
+            applied_at=self.status.checked_at,
+        )
+
+
+def parse(model: type[S], json: bytes, document: str) -> S:
+    """A document as its model. Raises InvalidConfig, which names each field and its rule, never a value."""
+    try:
+        return model.model_validate_json(json)
+    except ValidationError as error:
+        rules = "; ".join(
+            f"{'.'.join(map(str, each['loc'])) or 'document'}: {each['msg']}"
+            for each in error.errors(include_input=False, include_context=False, include_url=False)
+        )
+        what, cause = rules, None
+    except Exception as error:  # noqa: BLE001  # a validator of the model may raise anything
+        # The type alone: the text of a stranger's error may hold a secret.
+        what, cause = f"a validator raised {type(error).__name__}", error
+    raise InvalidConfig(
+        f"document {document!r} does not fit {model.__name__}: {what}. Correct the rows, or roll the change back."
+    ) from cause
+
+
+def missing(document: str) -> NoSuchDocument:
+    """The error for a document that is not there."""
+    if document == ACTIVE:
+        return NoDefaultProfile(
+            "no profile is the default one: run `hotconfig init`, or name a profile, or "
+            "UPDATE config_profiles SET is_default = (name = '...')"
+        )
+    if document.startswith(PROFILE):
+        name = document.removeprefix(PROFILE)
+        return NoSuchProfile(
+            f"there is no profile {name!r}: create it, correct profile= or HOTCONFIG_PROFILE, or leave that out "
+            "to follow the default one"
+        )
+    return NoSuchDocument(
+        f"no document {document!r} is published: call watch_table() in a migration or config_publish(), "
+        "or correct document="
+    )

@@ -1,0 +1,298 @@
+"""The feed from PostgreSQL: when to look again, and how to read.
+
+    connect -> LISTEN -> look -> live -> (any error or deadline) -> back off -> connect ...
+
+LISTEN is committed before the first look, on every connect: the other way round a change between the two is missed for
+ever (PostgreSQL manual, LISTEN, Notes). One statement, the look, serves as load and as heartbeat: it asks for the
+newest version and brings the document along if it is another one. A notification, whatever its payload, says no more
+than "look again".
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import random
+import secrets
+import socket
+import time
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+
+from psycopg.sql import SQL, Identifier
+
+from hotconfig import conninfo as _conninfo
+from hotconfig._feed import Beat, Down, Feed, Item, Published, Stop
+from hotconfig._wire import Lost, Refused, Stopped, Wire
+from hotconfig.conninfo import Target
+from hotconfig.errors import HotConfigError, NotMigrated, Unavailable
+
+logger = logging.getLogger("hotconfig")
+
+CONNECT = 5.0  # seconds for a connection to be made, by all hosts together
+ANSWER = 5.0  # seconds for a statement to be answered
+LOOK_PAUSE = 0.005  # seconds between looks that find nothing new: a flood of forged notifications costs 200 a second
+PROBE = 1.0  # seconds for a notification to pass a pooler
+BACK_OFF = 0.1, 30.0  # seconds: first and longest bound of the random wait before the next connect
+STABLE = 30.0  # seconds of a connection's life after which the back-off begins anew
+
+SETTINGS = """
+    SELECT set_config('idle_session_timeout', '0', false), set_config('statement_timeout', '4s', false),
+           set_config('tcp_keepalives_idle', '30', false), set_config('tcp_user_timeout', '30000', false)
+"""
+LOOK = SQL("""
+    SELECT s.version, s.token, d.version, d.token,
+           (d.version, d.token) IS NOT DISTINCT FROM ($3::bigint, $4::uuid),
+           CASE WHEN (d.version, d.token) IS DISTINCT FROM ($3::bigint, $4::uuid)
+                THEN d.document || jsonb_build_object('version', d.version) END,
+           EXISTS (SELECT FROM pg_listening_channels() AS c WHERE c = $2)
+    FROM {schema}.config_state s LEFT JOIN {schema}.config_documents d ON d.name = $1
+""")
+
+
+def feed(
+    document: str, stop: Stop, *, target: Target, schema: str, heartbeat: float, timeout: float
+) -> Feed:
+    """Follow one document. The first item comes within `timeout` seconds, whatever it is."""
+    known = Known(document, schema, _conninfo.channel(schema), heartbeat, target)
+    failures = 0
+    patience = timeout
+    while not stop.is_set():
+        began = time.monotonic()
+        try:
+            yield from _session(known, stop, patience)
+        except Stopped:
+            return
+        except (Lost, Refused) as error:
+            down = _explain(error, known)
+        except HotConfigError as error:
+            down = error
+        except Exception as error:  # noqa: BLE001  # whatever it is, the process goes on and so do we
+            logger.exception("the feed failed; it goes on")
+            down = unavailable(f"{type(error).__name__} in the feed", target)
+        else:
+            continue  # a standby: look for a primary
+        patience = math.inf
+        if time.monotonic() - began > STABLE:
+            failures = 0
+        yield Down(down)
+        first, longest = BACK_OFF
+        stop.wait(random.uniform(0, min(longest, first * 2**failures)))
+        failures = min(failures + 1, 16)
+
+
+@dataclass(slots=True)
+class Known:
+    """What the feed knows across connections."""
+
+    document: str
+    schema: str
+    channel: str
+    heartbeat: float
+    target: Target
+    version: int = -1
+    token: bytes = b""
+    document_version: str | None = None
+    document_token: str | None = None
+    asked: bool = False
+    rejected: bool = False
+
+    @property
+    def application_name(self) -> str:
+        """The entry in the fleet's registry, pg_stat_activity."""
+        mark = "!" if self.rejected else ""
+        member = os.environ.get("HOTCONFIG_INSTANCE") or f"{socket.gethostname()[:20]}.{os.getpid()}"
+        name = f"hotconfig:{max(self.version, 0)}{mark}:{member}:{self.document}"
+        return name.encode("ascii", "replace")[:63].decode()
+
+
+def _session(known: Known, stop: Stop, patience: float) -> Generator[Item, bool, None]:
+    """One connection's life. Returns only to look for a primary; any error leaves it."""
+    wire, polling = _connect(known, stop, patience)
+    try:
+        if polling is None:
+            polling = _listen(wire, known, stop, min(ANSWER, patience))
+        standby = wire.parameter("in_hot_standby") == "on"
+        acknowledged = known.application_name
+        while True:
+            before = known.version, known.token
+            item = _look(wire, known, standby, polling, min(ANSWER, patience))
+            patience = math.inf
+            known.rejected = yield item
+            if acknowledged != (name := known.application_name):
+                wire.query("SELECT set_config('application_name', $1, false)", name, timeout=ANSWER)
+                acknowledged = name
+            if standby:
+                wire.notified(known.heartbeat)
+                return
+            if before == (known.version, known.token):
+                stop.wait(LOOK_PAUSE)
+            wire.notified(known.heartbeat * random.uniform(0.9, 1.1))
+    finally:
+        wire.close()
+
+
+def _look(wire: Wire, known: Known, standby: bool, polling: str | None, timeout: float) -> Beat:
+    """The newest version, and the document if it is another one than ours."""
+    statement = LOOK.format(schema=Identifier(known.schema)).as_string()
+    rows = wire.query(
+        statement, known.document, known.channel, known.document_version, known.document_token, timeout=timeout
+    )
+    if not rows:
+        raise Refused("", "config_state is empty: restore its row, or migrate down and up again")
+    version_, token, document_version, document_token, same, json, listening = rows[0]
+    version = int(version_ or 0)
+    if polling is None and listening != b"t":
+        raise Lost("the session does not listen any more")
+    if standby and version <= known.version:
+        # It may only be behind: what a primary said before stands.
+        return Beat(version=known.version, polling=polling)
+    rewound = version < known.version or (version == known.version and token != known.token)
+    moved_back = int(document_version or 0) < int(known.document_version or 0)
+    known.version, known.token = version, token or b""
+    if same == b"t" and known.asked:
+        return Beat(version=version, polling=polling, rewound=rewound)
+    known.asked = True
+    known.document_version = None if document_version is None else document_version.decode()
+    known.document_token = None if document_token is None else document_token.decode()
+    return Published(
+        version=version,
+        polling=polling,
+        rewound=rewound or moved_back,
+        document_version=None if document_version is None else int(document_version),
+        json=json,
+    )
+
+
+def _connect(known: Known, stop: Stop, patience: float) -> tuple[Wire, str | None]:
+    """A connection to the primary, or else to a standby and why that means polling."""
+    params = known.target.connect_params()
+    hosts = _hosts(params)
+    per_host = min(CONNECT, patience) / len(hosts)
+    if "connect_timeout" in params:
+        per_host = min(max(float(params["connect_timeout"]), 1.0), patience)
+    standby: Wire | None = None
+    errors: list[str] = []
+    try:
+        for host in hosts:
+            wanted = {**DEFAULTS, **params, **host, "application_name": known.application_name}
+            try:
+                wire = Wire.connect(wanted, stop, timeout=per_host)
+            except Lost as error:
+                errors.append(str(error).strip())
+                continue
+            if wire.parameter("in_hot_standby") != "on":
+                if standby:
+                    standby.close()
+                return wire, None
+            if standby:
+                wire.close()
+            else:
+                standby = wire
+    except BaseException:
+        if standby:
+            standby.close()
+        raise
+    if standby:
+        return standby, "no server here is a primary, and a standby does not pass notifications on"
+    raise unavailable("; ".join(dict.fromkeys(errors)), known.target)
+
+
+DEFAULTS = {
+    "client_encoding": "UTF8",
+    "keepalives_idle": "15",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "15000",
+}
+
+
+def _hosts(params: Mapping[str, str]) -> list[dict[str, str]]:
+    """One entry for each host of a multi-host conninfo: libpq's own loop has no time-out when it does not block."""
+    lists = {name: params[name].split(",") for name in ("host", "hostaddr", "port") if params.get(name)}
+    count = max([len(values) for values in lists.values()], default=1)
+    hosts = [
+        {name: values[i] if len(values) > 1 else values[0] for name, values in lists.items()} for i in range(count)
+    ]
+    if params.get("load_balance_hosts") == "random":
+        random.shuffle(hosts)
+    return hosts
+
+
+def _listen(wire: Wire, known: Known, stop: Stop, timeout: float) -> str | None:
+    """Listen, or say why notifications do not arrive here."""
+    pid = wire.query("SELECT pg_backend_pid()", timeout=timeout)[0][0]
+    # Before any SET: behind a pooler that shares sessions it would fall upon others.
+    if pid != str(wire.backend_pid).encode() and not _passes_notifications(wire, known, stop, timeout):
+        return (
+            "a connection pooler in transaction mode swallows notifications; "
+            "connect to the server itself or to a pool in session mode"
+        )
+    wire.query(SETTINGS, timeout=timeout)
+    listen = f"LISTEN {Identifier(known.channel).as_string()}"
+    try:
+        wire.query(listen, timeout=timeout)
+    except Refused as refused:
+        if refused.sqlstate == "25006":
+            return "a standby does not pass notifications on"
+        if refused.sqlstate != "58P01":
+            raise
+        # A server's bug, since mended: VACUUM removed what the queue still needs. This call moves the queue on.
+        wire.query("SELECT pg_notification_queue_usage()", timeout=timeout)
+        wire.query(listen, timeout=timeout)
+    return None
+
+
+def _passes_notifications(wire: Wire, known: Known, stop: Stop, timeout: float) -> bool:
+    """Whether a notification from another session comes through the pooler."""
+    probe = Identifier(f"hotconfig_probe_{secrets.token_hex(8)}").as_string()
+    params = {**DEFAULTS, **known.target.connect_params(), "application_name": "hotconfig probe"}
+    try:
+        wire.query(f"LISTEN {probe}", timeout=timeout)
+        other = Wire.connect({**params, **_hosts(params)[0]}, stop, timeout=timeout)
+        try:
+            other.query(f"NOTIFY {probe}", timeout=timeout)
+        finally:
+            other.close()
+        passed = wire.notified(min(PROBE, timeout))
+        wire.query(f"UNLISTEN {probe}", timeout=timeout)
+    except Refused:
+        return False
+    return passed
+
+
+def unavailable(message: str, target: Target | None = None) -> Unavailable:
+    """What libpq or the server said, and what to do next."""
+    text = " ".join(message.split())
+    step = next(step for known, step in NEXT_STEPS if known in text)
+    where = f"cannot use PostgreSQL at {target}" if target else "cannot use PostgreSQL"
+    return Unavailable(f"{where}: {text}. Next: {step}.")
+
+
+NEXT_STEPS = (
+    ("permission denied", "GRANT hotconfig_reader TO the role that connects"),
+    ("pg_hba.conf", "let pg_hba.conf admit this host, user and database"),
+    ("password", "check the user and the password, or the callable that returns them"),
+    ("authentication failed", "check the user and the server's pg_hba.conf"),
+    ('role "', "create the role, or correct the user in the address"),
+    ('database "', "create the database, or correct its name in the address"),
+    ("too many", "raise max_connections, or close connections"),
+    ("connection slots", "raise max_connections, or close connections"),
+    ("certificate", "check sslmode, sslrootcert and the server's certificate"),
+    ("SSL", "check sslmode, and whether the server offers TLS"),
+    ("translate host name", "correct the host in the address"),
+    ("statement timeout", "look for a lock on hotconfig's tables, such as an open ALTER TABLE"),
+    ("needs PostgreSQL", "use a newer server"),
+    ("", "check that the server runs and can be reached from here"),
+)
+
+
+def _explain(error: Lost | Refused, known: Known) -> HotConfigError:
+    sqlstate = error.sqlstate if isinstance(error, Refused) else ""
+    if sqlstate in ("42P01", "3F000"):
+        return NotMigrated(
+            f"{known.target} has no hotconfig tables in schema {known.schema!r}: "
+            "run `hotconfig migrate`, or call hotconfig.migrations.upgrade(), or name the schema"
+        )
+    return unavailable(str(error), known.target)

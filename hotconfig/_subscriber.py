@@ -1,0 +1,151 @@
+"""One subscriber: its callback, what it was given last, and what is new for it."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Generic, Self
+
+from hotconfig.snapshot import Change, S, changed_paths
+
+logger = logging.getLogger("hotconfig")
+
+
+class Subscription:
+    """A callback that is told of changes until it is cancelled. As a context manager: while inside."""
+
+    def __init__(self, cancel: Callable[[], None]) -> None:
+        self._cancel = cancel
+
+    def cancel(self) -> None:
+        """End it: no call starts after this has returned; one that is running is not waited for.
+
+        May be called from any thread, from the callback, and again.
+        """
+        self._cancel()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.cancel()
+
+
+@dataclass(slots=True, eq=False)
+class Subscriber(Generic[S]):
+    """A callback and how far it is; guarded by the lock of its Dispatcher, except `given`."""
+
+    callback: Callable[[Change[S]], object]
+    on: Callable[[S], object] | None
+    loop: asyncio.AbstractEventLoop | None  # where its coroutines run; None for a plain function
+    complaints: Complaints
+    given: S  # what it was told of last; touched only by the one who calls it
+    seen: int  # the wake-up that it was last looked at for
+    call: Call[S] | None = None
+    task: asyncio.Task[None] | None = None  # kept, since a loop holds its tasks weakly
+    awaited: bool = False  # a coroutine of it is scheduled or running
+    cancelled: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Round(Generic[S]):
+    """One snapshot, of which everybody is told in order before the next round begins."""
+
+    wake: int
+    new: S
+
+
+@dataclass(slots=True, eq=False)
+class Call(Generic[S]):
+    """One subscriber that is being told, by a thread that is given up when it is late."""
+
+    subscriber: Subscriber[S]
+    round: Round[S]
+    thread: threading.Thread
+    deadline: float
+    late: bool = False  # it took longer than slow_after, and another thread goes on
+
+
+class Complaints:
+    """Logs what one subscriber does wrong, each kind once; the rest is counted until it is well again.
+
+    A subscriber that fails fails at every change; hundreds of equal tracebacks hide the first one.
+    Names and types are logged, never the values of a snapshot.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._counts: Counter[str] = Counter()
+        self._complained = False  # since the last well()
+
+    def raised(self, error: BaseException) -> None:
+        if self._is_first(f"raised {type(error).__name__}"):
+            logger.error("subscriber %s raised; it counts as told", self.name, exc_info=error)
+
+    def on_raised(self, error: Exception) -> None:
+        if self._is_first(f"`on` raised {type(error).__name__}"):
+            logger.error("`on` of %s raised, which counts as a difference", self.name, exc_info=error)
+
+    def slow(self, seconds: float) -> None:
+        if self._is_first("slow"):
+            logger.warning(
+                "subscriber %s has been running for %g s: the others go on without it, and it gets "
+                "the latest when it returns",
+                self.name,
+                seconds,
+            )
+
+    def well(self) -> None:
+        """It was told; it is well again if nothing was wrong this time."""
+        if self._complained:
+            self._complained = False
+        elif self._counts:
+            counts, self._counts = self._counts, Counter()
+            kinds = ", ".join(f"{kind} ({count}x)" for kind, count in counts.items())
+            logger.info("subscriber %s is well again after: %s", self.name, kinds)
+
+    def _is_first(self, kind: str) -> bool:
+        self._complained = True
+        self._counts[kind] += 1
+        return self._counts[kind] == 1
+
+
+def difference(old: S, new: S, on: Callable[[S], object] | None, complaints: Complaints) -> Change[S] | None:
+    """The Change from `old` to `new`, or None if there is none that `on` cares for."""
+    if old is new or not (paths := changed_paths(old, new)):
+        return None
+    if on is not None:
+        try:
+            if on(old) == on(new):
+                return None
+        except Exception as error:  # noqa: BLE001  # told once too often is safe
+            complaints.on_raised(error)
+    return Change(old, new, paths)
+
+
+def is_coroutine_function(callback: Callable[..., object]) -> bool:
+    while isinstance(callback, functools.partial):
+        callback = callback.func
+    call = type(callback).__call__  # of an object with an asynchronous __call__
+    return inspect.iscoroutinefunction(callback) or inspect.iscoroutinefunction(call)
+
+
+def name_of(callback: Callable[..., object]) -> str:
+    # Not repr(): that of a partial shows its arguments, which may be values.
+    while isinstance(callback, functools.partial):
+        callback = callback.func
+    named = callback if hasattr(callback, "__qualname__") else type(callback)
+    # Of a method of a built-in type, such as list.append, the module is None.
+    return ".".join(filter(None, (named.__module__, named.__qualname__)))

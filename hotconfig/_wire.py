@@ -1,0 +1,162 @@
+"""One libpq connection on which every wait has a deadline and ends when it is told to stop.
+
+psycopg's own `execute` has no deadline on the client's side, and its `notifies` no other way out than a time-out. Its
+module `psycopg.pq` gives libpq's asynchronous functions (PostgreSQL manual, 34.4), which is all that is needed here.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import time
+from collections.abc import Mapping
+
+import psycopg
+from psycopg import pq
+from psycopg.conninfo import make_conninfo
+
+from hotconfig import _fork
+from hotconfig._feed import Selector, Stop
+
+Row = tuple[bytes | None, ...]
+
+
+class Lost(Exception):
+    """The connection could not be made, or is gone, or does not answer in time."""
+
+
+class Refused(Exception):
+    """The server answered with an error."""
+
+    def __init__(self, sqlstate: str, message: str) -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
+
+
+class Stopped(Exception):
+    """The wait was ended by `stop`."""
+
+
+class Wire:
+    """A connection: `connect`, `query`, `notified`, `close`; used by one thread at a time."""
+
+    def __init__(self, pgconn: pq.abc.PGconn, stop: Stop) -> None:
+        self._pgconn = pgconn
+        self._stop = stop
+        self._pid = os.getpid()
+        self._fd = pgconn.socket
+        _fork.opened(self._fd)
+
+    @classmethod
+    def connect(cls, params: Mapping[str, str], stop: Stop, *, timeout: float) -> Wire:
+        """Connect to the one host in `params`, within `timeout` seconds.
+
+        Raises:
+            Lost: with libpq's message.
+            Stopped: `stop` was set meanwhile.
+        """
+        deadline = time.monotonic() + timeout
+        pgconn = pq.PGconn.connect_start(make_conninfo("", **params).encode())
+        try:
+            pgconn.nonblocking = 1
+            while pgconn.status != pq.ConnStatus.BAD:
+                polled = pgconn.connect_poll()
+                if polled == pq.PollingStatus.OK:
+                    return cls(pgconn, stop)
+                if polled == pq.PollingStatus.FAILED:
+                    break
+                if not _wait(pgconn, stop, deadline, writing=polled == pq.PollingStatus.WRITING):
+                    raise Lost(f"no answer within {timeout:g} s")
+            raise Lost(pgconn.get_error_message())
+        except BaseException:
+            pgconn.finish()
+            raise
+
+    @property
+    def backend_pid(self) -> int:
+        """As the server, or a pooler in front of it, said at connect."""
+        return self._pgconn.backend_pid
+
+    def parameter(self, name: str) -> str:
+        """What the server reports of a setting; '' if nothing."""
+        return (self._pgconn.parameter_status(name.encode()) or b"").decode()
+
+    def query(self, statement: str, *params: str | None, timeout: float) -> list[Row]:
+        """Run one statement, within `timeout` seconds. Parameters and results are text.
+
+        Raises:
+            Refused: the server says no.
+            Lost: the connection broke, or nothing came in time: it is of no more use.
+            Stopped: `stop` was set meanwhile; likewise.
+        """
+        deadline = time.monotonic() + timeout
+        pgconn = self._pgconn
+        try:
+            pgconn.send_query_params(statement.encode(), [None if p is None else p.encode() for p in params])
+            while pgconn.flush():
+                if not _wait(pgconn, self._stop, deadline, writing=True):
+                    raise Lost(f"no answer within {timeout:g} s")
+            rows: list[Row] = []
+            refused: Refused | None = None
+            while True:
+                while pgconn.is_busy():
+                    if not _wait(pgconn, self._stop, deadline):
+                        raise Lost(f"no answer within {timeout:g} s")
+                    pgconn.consume_input()
+                result = pgconn.get_result()
+                if result is None:
+                    break
+                if result.status == pq.ExecStatus.FATAL_ERROR:
+                    sqlstate = (result.error_field(pq.DiagnosticField.SQLSTATE) or b"").decode()
+                    refused = Refused(sqlstate, result.get_error_message())
+                else:
+                    rows += (
+                        tuple(result.get_value(row, column) for column in range(result.nfields))
+                        for row in range(result.ntuples)
+                    )
+        except psycopg.OperationalError as error:
+            raise Lost(str(error)) from error
+        if pgconn.status == pq.ConnStatus.BAD:
+            raise Lost(str(refused) if refused else "the server closed the connection")
+        if refused:
+            raise refused
+        return rows
+
+    def notified(self, timeout: float) -> bool:
+        """Whether a notification has come, waiting at most `timeout` seconds for one.
+
+        Looks before it sleeps: one that arrived during a query was read off the socket with the answer.
+
+        Raises:
+            Lost, Stopped: as `query`.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                self._pgconn.consume_input()
+            except psycopg.OperationalError as error:
+                raise Lost(str(error)) from error
+            came = False
+            while self._pgconn.notifies() is not None:
+                came = True
+            if came:
+                return True
+            if not _wait(self._pgconn, self._stop, deadline):
+                return False
+
+    def close(self) -> None:
+        """Idempotent. In a forked child it leaves the parent's connection alone."""
+        if self._pid == os.getpid():
+            _fork.closing(self._fd)
+            self._pgconn.finish()
+
+
+def _wait(pgconn: pq.abc.PGconn, stop: Stop, deadline: float, *, writing: bool = False) -> bool:
+    """Whether the socket became ready before the deadline."""
+    with Selector() as selector:
+        selector.register(pgconn.socket, selectors.EVENT_WRITE if writing else selectors.EVENT_READ)
+        selector.register(stop, selectors.EVENT_READ)
+        ready = selector.select(max(0.0, deadline - time.monotonic()))
+    if stop.is_set():
+        raise Stopped
+    return bool(ready)

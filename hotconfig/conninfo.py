@@ -1,0 +1,245 @@
+"""Where to connect: the one place that decides it, for readers, Admin, the command line and migrations.
+
+    a libpq string or URL        host=db dbname=app · postgresql://alice@db1,db2/app
+    a SQLAlchemy URL             postgresql+psycopg://… · postgresql+asyncpg://… · postgres://…
+    a callable returning one     called at every connect, for passwords that rotate
+    embedded: · embedded:/path   the embedded server, started when it is needed
+    None                         HOTCONFIG_DATABASE_URL, then DATABASE_URL, then DEFAULT
+
+Nothing here shows a password: neither `str()` nor `repr()` of a target, nor an error about a URL
+that was mistyped in the middle of one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+from urllib.parse import parse_qsl, quote, urlencode
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from hotconfig.errors import Unavailable
+
+__all__ = ["DEFAULT", "Conninfo", "Target", "channel", "check", "profile_name", "resolve", "schema_name"]
+
+Conninfo: TypeAlias = str | Callable[[], str]
+
+DEFAULT = "postgresql://localhost:5432/ai_slide_generator"
+
+# What asyncpg calls otherwise than libpq does.
+ASYNCPG_NAMES = {"ssl": "sslmode", "timeout": "connect_timeout", "database": "dbname"}
+ASYNCPG_SSL = {"true": "require", "1": "require", "false": "disable", "0": "disable"}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where to connect, and who said so; `str()` tells both, without the password."""
+
+    conninfo: Conninfo = field(repr=False)
+    origin: str
+    """What named it, to be read after "from": "the argument", "HOTCONFIG_DATABASE_URL"."""
+
+    def connect_params(self) -> dict[str, str]:
+        """libpq's parameters. To be called at every connect: passwords rotate, embedded servers stop.
+
+        Raises `Unavailable` when the callable raises or returns no conninfo, or when the embedded
+        server does not start; `MissingExtra` when that is not installed.
+        """
+        conninfo = self.conninfo if isinstance(self.conninfo, str) else self._called(self.conninfo)
+        if _is_embedded(conninfo):
+            from hotconfig import embedded
+
+            return _parse(embedded.start(_embedded_path(conninfo)))
+        return _parse(conninfo)
+
+    def safe(self) -> str:
+        """Host, port, database and user, as far as they are given."""
+        if not isinstance(self.conninfo, str):
+            return f"what {_name(self.conninfo)} returns"
+        if _is_embedded(self.conninfo):
+            return self.conninfo
+        params = _parse(self.conninfo)
+        shown = [f"{name}={params[name]}" for name in ("host", "port", "dbname", "user") if name in params]
+        return " ".join(shown) or "what libpq takes by default"
+
+    def __str__(self) -> str:
+        return f"{self.safe()} (from {self.origin})"
+
+    def _called(self, function: Callable[[], str]) -> str:
+        asked = f"{_name(function)}, asked where to connect,"
+        try:
+            conninfo: object = function()
+        except Exception as error:
+            # The type alone: the text of a stranger's error may hold the password.
+            raise Unavailable(f"{asked} raised {type(error).__name__}") from error
+        try:
+            if not isinstance(conninfo, str):
+                raise TypeError(f"{type(conninfo).__name__}, not a string")
+            check(conninfo)
+        except (TypeError, ValueError) as error:
+            raise Unavailable(f"{asked} returned: {error}") from error
+        return conninfo
+
+
+def check(conninfo: object) -> None:
+    """Refuse what cannot be a conninfo, without I/O and without a look at the environment.
+
+    Raises `TypeError`, or `ValueError` that says what is wrong and what would be right.
+    """
+    if conninfo is None or callable(conninfo):
+        return
+    if not isinstance(conninfo, str):
+        raise TypeError(f"conninfo is a string or a callable that returns one, not {type(conninfo).__name__}")
+    if not _is_embedded(conninfo):
+        _parse(conninfo)
+
+
+def resolve(conninfo: Conninfo | None = None) -> Target:
+    """The target of `conninfo`, or of the environment as it is now. Raises as `check()` does."""
+    if conninfo is not None:
+        check(conninfo)
+        return Target(conninfo, "the argument")
+    for variable in ("HOTCONFIG_DATABASE_URL", "DATABASE_URL"):
+        if url := _environment(variable):
+            try:
+                check(url)
+            except ValueError as error:
+                raise ValueError(f"{variable}: {error}") from None
+            return Target(url, variable)
+    return Target(DEFAULT, "the default, since neither HOTCONFIG_DATABASE_URL nor DATABASE_URL is set")
+
+
+def schema_name(schema: str | None = None) -> str:
+    """The schema of hotconfig's tables: `schema`, or HOTCONFIG_SCHEMA, or public.
+
+    Raises `ValueError` for a name that PostgreSQL does not take or that makes too long a channel.
+    """
+    source = "schema"
+    if schema is None:
+        source, schema = "HOTCONFIG_SCHEMA", _environment("HOTCONFIG_SCHEMA") or "public"
+    if not schema:
+        raise ValueError(f"{source} is empty: leave it out for public")
+    if "\0" in schema:
+        raise ValueError(f"{source} {schema!r} contains a NUL")
+    if len(schema.encode()) > 53:
+        # "hotconfig:" and 53 bytes are 63, the longest channel: a longer one would abort every edit.
+        raise ValueError(f"{source} {schema!r} is longer than the 53 bytes that fit into the name of a channel")
+    return schema
+
+
+def channel(schema: str) -> str:
+    """Where the installation in `schema` notifies: two in one database must not wake each other."""
+    return "hotconfig" if schema == "public" else f"hotconfig:{schema}"
+
+
+def profile_name(profile: str | None = None) -> str | None:
+    """The profile to follow: `profile`, or HOTCONFIG_PROFILE, or None for the default one."""
+    if profile is None:
+        return _environment("HOTCONFIG_PROFILE")
+    if not profile.strip():
+        raise ValueError("profile is empty: leave it out for the default one")
+    return profile
+
+
+def _environment(variable: str) -> str | None:
+    # Set to nothing means not set, as Compose files and CI do it; a secret's file ends with a newline.
+    return os.environ.get(variable, "").strip() or None
+
+
+def _is_embedded(conninfo: str) -> bool:
+    return conninfo.startswith("embedded:")
+
+
+def _embedded_path(conninfo: str) -> str | None:
+    # embedded:///path is what a habit of URLs writes for embedded:/path.
+    return re.sub(r"\A/+", "/", conninfo.removeprefix("embedded:")) or None
+
+
+def _name(function: Callable[[], str]) -> str:
+    return f"{getattr(function, '__qualname__', type(function).__qualname__)}()"
+
+
+def _parse(conninfo: str) -> dict[str, str]:
+    """libpq's parameters of a string or URL. No error repeats a part that may be of a password."""
+    url = re.match(r"([a-zA-Z]\w*)(\+\w+)?://", conninfo)
+    if url is None:
+        return _parse_keywords(conninfo)
+    scheme, driver = url.groups()
+    if scheme not in ("postgres", "postgresql"):
+        raise ValueError(f"{scheme}:// is no address of PostgreSQL; {_EXAMPLE}")
+    rest = conninfo[url.end() :]
+    # The query starts behind the password, which may contain a question mark.
+    credentials = re.match(r"[^/@]*@", rest)
+    start = credentials.end() if credentials else 0
+    mark = rest.find("?", start)
+    base, query = (rest, "") if mark < 0 else (rest[:mark], rest[mark + 1 :])
+    # An @ further on, but in a parameter's value, means that a password was cut at its @ or /, and
+    # what follows would be taken, and shown, for a host or database.
+    if "@" in re.sub(r"=[^&]*", "", rest[start:]):
+        raise ValueError(f"the URL has an @ where none can be; {_ENCODE}; {_EXAMPLE}")
+    if driver is not None:
+        query = _without_driver(query)
+    try:
+        params = _libpq(f"postgresql://{base}?{query}")
+    except psycopg.Error as error:
+        unknown = re.search(r'invalid URI query parameter: "(.*)"', str(error))
+        if unknown:
+            raise ValueError(f"the URL has a parameter {unknown[1]!r}, which libpq does not know; {_EXAMPLE}") from None
+        raise ValueError(f"the URL cannot be read; {_ENCODE}; {_EXAMPLE}") from None
+    ports = [port for port in params.get("port", "").split(",") if port]
+    if not all(re.fullmatch("[0-9]{1,5}", port) and 0 < int(port) < 65536 for port in ports):
+        raise ValueError(f"the URL's port is not a number from 1 to 65535; {_ENCODE}; {_EXAMPLE}")
+    return params
+
+
+def _parse_keywords(conninfo: str) -> dict[str, str]:
+    if "=" not in conninfo:
+        raise ValueError(f"neither a URL nor key=value pairs; {_EXAMPLE}")
+    try:
+        params = _libpq(conninfo)
+    except psycopg.Error as error:
+        unknown = re.search(r'invalid connection option "(.*)"', str(error))
+        if unknown and "pass" not in conninfo:
+            raise ValueError(f"{unknown[1]!r} is no parameter of libpq; {_EXAMPLE}") from None
+        raise ValueError(
+            "the key=value pairs cannot be read: a value with spaces is written key='a b', "
+            f"and a quote or backslash in it \\' or \\\\; {_EXAMPLE}"
+        ) from None
+    if re.search(r"://|=", params.get("dbname", "")):
+        # libpq would take it for a conninfo of its own, with a password that we do not see.
+        raise ValueError(f"dbname holds another address: give that one alone; {_EXAMPLE}")
+    return params
+
+
+def _libpq(conninfo: str) -> dict[str, str]:
+    return {name: str(value) for name, value in conninfo_to_dict(conninfo).items() if value is not None}
+
+
+def _without_driver(query: str) -> str:
+    """A SQLAlchemy URL's query in libpq's terms; what only SQLAlchemy or its driver know is dropped."""
+    known = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
+    params: dict[str, str] = {}
+    hosts: list[str] = []
+    for key, value in parse_qsl(query, keep_blank_values=True):
+        name = ASYNCPG_NAMES.get(key, key)
+        if name == "host":
+            hosts.append(value)
+        elif key == "ssl":
+            params[name] = ASYNCPG_SSL.get(value.lower(), value)
+        elif name in known:
+            params[name] = value
+    if hosts:
+        # SQLAlchemy repeats host=name:port, libpq has two lists.
+        pairs = [re.fullmatch(r"(.*?)(?::(\d+))?", host) for host in ",".join(hosts).split(",")]
+        params["host"] = ",".join(pair[1] for pair in pairs if pair)
+        if any(pair[2] for pair in pairs if pair):
+            params["port"] = ",".join(pair[2] or "" for pair in pairs if pair)
+    return urlencode(params, quote_via=quote)
+
+
+_EXAMPLE = "right is for example postgresql://user:password@host:5432/database"
+_ENCODE = "in user and password @ / % and the like are written %40 %2F %25"

@@ -1,0 +1,277 @@
+"""Migrations: hotconfig's own tables, and your tables made hot.
+
+    hotconfig.migrations.upgrade("postgresql://localhost/app")
+
+works from an installed wheel; `alembic upgrade head` does the same in a checkout. Alembic keeps hotconfig's revision in
+`hotconfig_alembic_version`, so that an application has its own beside it.
+
+Import this module in the env.py of your own migrations, and they can say `op.watch_table(...)`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.operations import MigrateOperation, Operations
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from psycopg.sql import SQL, Identifier, Literal
+
+from hotconfig import conninfo as _conninfo
+from hotconfig import models
+from hotconfig._postgres import unavailable
+
+if TYPE_CHECKING:
+    from hotconfig.conninfo import Conninfo
+
+__all__ = ["Revision", "downgrade", "status", "unwatch_table", "upgrade", "watch_table"]
+
+VERSION_TABLE = "hotconfig_alembic_version"
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """Which revision of hotconfig's tables a database has, and which one this hotconfig brings."""
+
+    current: str | None
+    """None: not migrated."""
+    head: str
+
+    @property
+    def up_to_date(self) -> bool:
+        return self.current == self.head
+
+
+def upgrade(conninfo: Conninfo | None = None, *, schema: str | None = None) -> None:
+    """Create hotconfig's tables, functions, triggers and roles, or bring them up to date.
+
+    Creates the schema if it is missing. Safe to run from several processes at once: one migrates, the others wait.
+
+    Raises:
+        Unavailable: the server cannot be reached, or the role may not create tables there.
+        ValueError: the URL is malformed, or the schema's name is too long for a notification channel.
+    """
+    with _alembic(conninfo, schema) as config:
+        command.upgrade(config, "head")
+
+
+def downgrade(conninfo: Conninfo | None = None, *, schema: str | None = None, revision: str = "base") -> None:
+    """Go back to a revision; `base` drops all that hotconfig created, and its data, but not the roles.
+
+    Raises:
+        Unavailable: the server cannot be reached, or tables of yours are still watched (they are named).
+    """
+    with _alembic(conninfo, schema) as config:
+        command.downgrade(config, revision)
+
+
+def status(conninfo: Conninfo | None = None, *, schema: str | None = None) -> Revision:
+    """Which revision the database has, and which one this hotconfig brings.
+
+    Raises:
+        Unavailable: the server cannot be reached.
+    """
+    with connect(conninfo) as connection:
+        context = MigrationContext.configure(
+            connection,
+            opts={"version_table": VERSION_TABLE, "version_table_schema": _conninfo.schema_name(schema)},
+        )
+        head = ScriptDirectory(str(_shipped("alembic"))).get_current_head()
+        return Revision(current=context.get_current_revision(), head=head or "")
+
+
+def watch_table(
+    connection: sa.Connection,
+    table: str,
+    *,
+    publishes: str,
+    function: str,
+    columns: Sequence[str] | None = None,
+    table_schema: str | None = None,
+) -> None:
+    """Make a table hot: a transaction that changes it publishes the document anew.
+
+    Several tables may publish one document; they share its function.
+
+    Args:
+        connection: of a role that owns the table and is a member of hotconfig's owner.
+        table: an ordinary table; its columns stay as they are.
+        publishes: the document's name, for `Client(document=...)`. Not `active`, not `profile/...`.
+        function: a SQL function without arguments that returns the document as a jsonb object, `name` or
+            `schema.name`. It runs with the rights of hotconfig's owner and an empty search_path, so it must be
+            SECURITY DEFINER or belong to that owner, and qualify its names.
+        columns: those that matter; an update of others costs nothing. Default: all.
+        table_schema: default: where the search_path finds the table.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: no such table, column or function, or the function cannot be used; the message says
+            what to do.
+    """
+    connection.execute(_text(_watch_sql(table, publishes, function, columns, table_schema)))
+
+
+def unwatch_table(
+    connection: sa.Connection, table: str, *, publishes: str, table_schema: str | None = None
+) -> None:
+    """Stop watching a table. The document stays as it is; `SELECT config_publish(name, NULL)` withdraws it."""
+    connection.execute(_text(_unwatch_sql(table, publishes, table_schema)))
+
+
+@Operations.register_operation("watch_table")
+class _WatchTable(MigrateOperation):
+
+    @classmethod
+    def watch_table(
+        cls,
+        operations: Operations,
+        table: str,
+        *,
+        publishes: str,
+        function: str,
+        columns: Sequence[str] | None = None,
+        table_schema: str | None = None,
+    ) -> None:
+        """Make a table hot: see `hotconfig.migrations.watch_table`."""
+        operations.execute(_text(_watch_sql(table, publishes, function, columns, table_schema)))
+
+
+@Operations.register_operation("unwatch_table")
+class _UnwatchTable(MigrateOperation):
+    @classmethod
+    def unwatch_table(
+        cls, operations: Operations, table: str, *, publishes: str, table_schema: str | None = None
+    ) -> None:
+        """Stop watching a table: see `hotconfig.migrations.unwatch_table`."""
+        operations.execute(_text(_unwatch_sql(table, publishes, table_schema)))
+
+
+def _watch_sql(
+    table: str, publishes: str, function: str, columns: Sequence[str] | None, table_schema: str | None
+) -> str:
+    return (
+        SQL("SELECT {}.config_watch({}::regclass, {}, {}::regprocedure, {})")
+        .format(
+            Identifier(_conninfo.schema_name(None)),
+            Literal(_qualified(table, table_schema)),
+            Literal(publishes),
+            Literal(Identifier(*function.split(".", 1)).as_string() + "()"),
+            Literal(None if columns is None else list(columns)),
+        )
+        .as_string()
+    )
+
+
+def _unwatch_sql(table: str, publishes: str, table_schema: str | None) -> str:
+    return (
+        SQL("SELECT {}.config_unwatch({}::regclass, {})")
+        .format(
+            Identifier(_conninfo.schema_name(None)), Literal(_qualified(table, table_schema)), Literal(publishes)
+        )
+        .as_string()
+    )
+
+
+def _qualified(table: str, schema: str | None) -> str:
+    return (Identifier(table) if schema is None else Identifier(schema, table)).as_string()
+
+
+# What alembic/env.py and its revisions use.
+
+
+@contextmanager
+def connect(conninfo: Conninfo | None = None) -> Iterator[sa.Connection]:
+    """A connection of SQLAlchemy to wherever hotconfig is configured to be."""
+    target = _conninfo.resolve(conninfo)
+
+    def creator() -> psycopg.Connection:
+        try:
+            return psycopg.connect(**target.connect_params())
+        except psycopg.OperationalError as error:
+            raise unavailable(str(error), target) from error
+
+    engine = sa.create_engine("postgresql+psycopg://", creator=creator, poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        yield connection
+
+
+def prepare(connection: sa.Connection, schema: str) -> None:
+    """Refuse what cannot work, let one migration run at a time, and see that the schema exists."""
+    if connection.dialect.server_version_info < (14,):  # type: ignore[operator]  # a tuple once connected
+        raise unavailable("hotconfig needs PostgreSQL 14 or newer")
+    connection.execute(
+        sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": f"hotconfig {schema}"}
+    )
+    exists = connection.scalar(sa.text("SELECT true FROM pg_namespace WHERE nspname = :name"), {"name": schema})
+    if not exists:
+        connection.execute(sa.schema.CreateSchema(schema))
+
+
+def include_name(schema: str | None) -> Callable[[str | None, str, Mapping[str, str | None]], bool]:
+    """For Alembic's autogenerate: only hotconfig's own tables."""
+
+    def include(name: str | None, kind: str, parents: Mapping[str, str | None]) -> bool:
+        if kind == "schema":
+            return name == schema
+        return kind != "table" or name in models.Base.metadata.tables
+
+    return include
+
+
+def shipped(name: str, schema: str) -> sa.TextClause:
+    """A file of sql/ with the schema filled in, ready for `op.execute`."""
+    return _text(render(name, schema))
+
+
+def render(name: str, schema: str) -> str:
+    """A file of sql/ with the schema filled in."""
+    directory = _shipped("sql")
+    functions = sorted(
+        {
+            function
+            for file in directory.glob("*.sql")
+            for function in re.findall(r"CREATE FUNCTION @extschema@\.(\w+)", file.read_text("utf-8"))
+        }
+    )
+    values: dict[str, Identifier | Literal] = {
+        "@extschema@": Identifier(schema),
+        "@schema@": Literal(schema),
+        "@channel@": Literal(_conninfo.channel(schema)),
+        "@functions@": Literal(functions),
+    }
+    text = (directory / f"{name}.sql").read_text("utf-8")
+    return re.sub(r"@\w+@", lambda match: values[match.group()].as_string(), text)
+
+
+def _text(statement: str) -> sa.TextClause:
+    # text() takes :name for a parameter wherever it stands, in a string or a cast too.
+    return sa.text(statement.replace(":", r"\:"))
+
+
+def _shipped(name: str) -> Path:
+    """alembic/ and sql/ stand at the top of a checkout, and inside the package in a wheel."""
+    package = Path(__file__).parent
+    inside = package / f"_{name}"
+    return inside if inside.is_dir() else package.parent / name
+
+
+@contextmanager
+def _alembic(conninfo: Conninfo | None, schema: str | None) -> Iterator[Config]:
+    config = Config()
+    config.set_main_option("script_location", str(_shipped("alembic")).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["schema"] = _conninfo.schema_name(schema)
+    with connect(conninfo) as connection, connection.begin():
+        config.attributes["connection"] = connection
+        try:
+            yield config
+        except sa.exc.ProgrammingError as error:
+            raise unavailable(str(error.orig)) from error

@@ -1,0 +1,174 @@
+"""The built-in models: what a configuration profile is, each bound written once, at its field."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from hotconfig.snapshot import Section, Snapshot
+
+__all__ = [
+    "AIInfra",
+    "GenieSpace",
+    "MLflow",
+    "ProfileConfig",
+    "ProfileInfo",
+    "Prompts",
+    "default_profile",
+]
+
+# Exactly these, not str.isspace(): the database's CHECK trims the same six characters.
+_BLANK = " \t\n\r\f\v"
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip(_BLANK):
+        raise ValueError("must not be blank")
+    return text
+
+
+def _two_decimals(number: float) -> float:
+    if round(number, 2) != number:
+        raise ValueError("must have at most two decimal places, since the database keeps no more")
+    return number
+
+
+def _absolute(path: str) -> str:
+    if not path.startswith("/"):
+        raise ValueError("must start with /")
+    return path
+
+
+def _asks(template: str) -> str:
+    if "{question}" not in template:
+        raise ValueError("must contain {question}")
+    return template
+
+
+NotBlank = Annotated[str, AfterValidator(_not_blank)]
+
+
+class ProfileInfo(Section):
+    """Which profile this is."""
+
+    id: int
+    name: Annotated[NotBlank, Field(max_length=100)]
+    description: str = ""
+    is_default: bool
+
+
+class AIInfra(Section):
+    """The model that answers."""
+
+    llm_endpoint: Annotated[NotBlank, Field(max_length=255)]
+    llm_temperature: Annotated[float, Field(ge=0, le=1), AfterValidator(_two_decimals)]
+    llm_max_tokens: Annotated[int, Field(gt=0, le=2_147_483_647)]
+
+
+class GenieSpace(Section):
+    """The Genie space that is asked for data."""
+
+    space_id: Annotated[NotBlank, Field(max_length=255)]
+    space_name: Annotated[str, Field(max_length=255)]
+    description: str = ""
+
+
+class MLflow(Section):
+    """Where runs are recorded."""
+
+    experiment_name: Annotated[str, Field(max_length=255), AfterValidator(_absolute)]
+
+
+class Prompts(Section):
+    """What the model is told; the placeholders in it are filled by `fill`."""
+
+    system_prompt: NotBlank
+    slide_editing_instructions: NotBlank
+    user_prompt_template: Annotated[NotBlank, AfterValidator(_asks)]
+
+    @staticmethod
+    def fill(text: str, **values: str) -> str:
+        """Replace each `{name}` in `text` by the value of that name.
+
+        Plain replacement in one pass: other braces (HTML, JSON) and placeholders without a value
+        stay as they are, and what is put in is not searched again: a question that contains
+        `{max_slides}` is passed on as it was typed.
+        """
+        return re.sub(r"\{(\w+)\}", lambda found: values.get(found[1], found[0]), text)
+
+
+class ProfileConfig(Snapshot):
+    """A configuration profile as readers hold it: typed, immutable, exactly one committed version.
+
+    Not to be confused with `hotconfig.models.ConfigProfile`, the SQLAlchemy model of a row of
+    `config_profiles`, which only those who write configuration see.
+    """
+
+    profile: ProfileInfo
+    ai_infra: AIInfra
+    genie: GenieSpace
+    mlflow: MLflow
+    prompts: Prompts
+
+
+_SYSTEM_PROMPT = """\
+You are a data analyst who answers a question with a deck of HTML slides.
+
+Find out first, then write:
+1. Break the question into the figures you need.
+2. Get every figure with the query_genie_space tool. Ask it one thing at a time, in plain words, \
+and ask again when an answer is incomplete. Never invent, estimate or round away a number.
+3. Decide what the figures say before you design anything: each slide makes one point, and its \
+title states that point as a sentence.
+
+The deck:
+- At most {max_slides} slides. Fewer are better if they say it all.
+- Each slide is one <div class="slide"> of 1280x720 pixels, complete in itself; nothing overflows.
+- Tables and charts carry units, the period they cover and a source line.
+- One typeface, one accent colour, generous margins, text no smaller than 18 px.
+
+If the data does not answer the question, say so on a slide and show what it does tell.
+
+Answer with raw HTML only: no Markdown, no code fences, no words before or after it."""
+
+_EDITING_INSTRUCTIONS = """\
+You are given some slides of an existing deck and a wish. Return the slides that shall replace them.
+
+- Return only <div class="slide"> elements, one after another: no <html>, <head> or <body>, no \
+Markdown, no explanation.
+- You may return more or fewer slides than you were given, as the wish demands.
+- Each slide is complete and 1280x720 pixels; do not refer to slides that you were not shown.
+- Keep what the wish does not mention: figures, sources, wording, colours, layout.
+- Get new figures with the query_genie_space tool; never invent one."""
+
+
+def default_profile(environ: Mapping[str, str] = os.environ) -> ProfileConfig:
+    """The profile that `hotconfig init` writes into an empty database, with id and version 0.
+
+    The MLflow experiment lies in the folder of the user that `environ` names in USER, or else of
+    `default_user`. Raises pydantic.ValidationError if that name is too long for an experiment.
+    """
+    experiment = "/Workspace/Users/{username}/ai-slide-generator"
+    return ProfileConfig(
+        profile=ProfileInfo(id=0, name="default", is_default=True),
+        ai_infra=AIInfra(
+            llm_endpoint="databricks-claude-sonnet-4-5",
+            llm_temperature=0.7,
+            llm_max_tokens=60_000,
+        ),
+        genie=GenieSpace(
+            space_id="01effebcc2781b6bbb749077a55d31e3",
+            space_name="Databricks Usage Analytics",
+            description="Databricks usage data space",
+        ),
+        mlflow=MLflow(experiment_name=Prompts.fill(experiment, username=environ.get("USER") or "default_user")),
+        prompts=Prompts(
+            system_prompt=_SYSTEM_PROMPT,
+            slide_editing_instructions=_EDITING_INSTRUCTIONS,
+            user_prompt_template="{question}",
+        ),
+    )

@@ -1,0 +1,161 @@
+-- Documents of your own: published directly, or built from watched tables by a function of yours.
+
+CREATE FUNCTION @extschema@.config_install_triggers(watched regclass, name text, function text, argument text,
+                                                    columns text[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    differs text := 'OLD.* OPERATOR(pg_catalog.*<>) NEW.*';  -- <> would fail on json columns
+BEGIN
+    IF columns IS NOT NULL THEN
+        SELECT format('ROW(%s) OPERATOR(pg_catalog.*<>) ROW(%s)', string_agg('OLD.' || quote_ident(c), ', '),
+                      string_agg('NEW.' || quote_ident(c), ', ')) FROM unnest(columns) AS c INTO differs;
+    END IF;
+    EXECUTE format('CREATE TRIGGER %I AFTER INSERT OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION %I.%I(%L)',
+                   name, watched, @schema@, function, argument);
+    EXECUTE format('CREATE TRIGGER %I AFTER UPDATE ON %s FOR EACH ROW WHEN (%s) EXECUTE FUNCTION %I.%I(%L)',
+                   name || '_update', watched, differs, @schema@, function, argument);
+    EXECUTE format('CREATE TRIGGER %I AFTER TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION %I.%I(%L)',
+                   name || '_truncate', watched, @schema@, function, argument);
+END
+$$;
+
+-- The document as its function builds it, or an error that names both. The function runs with the rights of
+-- hotconfig's owner: one that is neither SECURITY DEFINER nor the owner's own could borrow them.
+CREATE FUNCTION @extschema@.config_build_document(document text) RETURNS jsonb
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    source text := (SELECT function FROM @extschema@.config_sources s
+                    WHERE s.document = config_build_document.document LIMIT 1);
+    built  jsonb;
+    what   text;
+    hint   text;
+BEGIN
+    IF source IS NULL THEN
+        RAISE EXCEPTION 'document "%" has no source', document USING HINT = 'Call config_watch() for its tables.';
+    END IF;
+    IF NOT coalesce((SELECT prosecdef OR pg_get_userbyid(proowner) = current_user FROM pg_proc
+                     WHERE oid = to_regprocedure(source)), false) THEN
+        RAISE EXCEPTION 'document "%": function % does not exist, or is neither SECURITY DEFINER nor owned by %',
+            document, source, current_user USING ERRCODE = 'insufficient_privilege',
+            HINT = format('ALTER FUNCTION %s OWNER TO %I, or make it SECURITY DEFINER.', source, current_user);
+    END IF;
+    BEGIN
+        EXECUTE format('SELECT %s', source) INTO built;
+    EXCEPTION WHEN query_canceled OR serialization_failure OR deadlock_detected THEN
+        RAISE;
+    WHEN OTHERS THEN
+        GET STACKED DIAGNOSTICS what = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
+        RAISE EXCEPTION 'document "%": %: %', document, source, what USING ERRCODE = SQLSTATE,
+            HINT = coalesce(nullif(hint, ''), 'Its search_path is empty unless it sets its own: qualify its names.');
+    END;
+    PERFORM @extschema@.config_check_document(document, built);
+    RETURN built;
+END
+$$;
+
+CREATE FUNCTION @extschema@.config_check_document(name text, document jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF jsonb_typeof(document) IS DISTINCT FROM 'object' THEN
+        RAISE EXCEPTION 'document "%" must be a JSON object, not %', name, coalesce(jsonb_typeof(document), 'NULL')
+            USING ERRCODE = 'check_violation', HINT = 'Use coalesce(..., ''{}'') around an aggregate of no rows.';
+    ELSIF document ? 'version' THEN
+        RAISE EXCEPTION 'document "%" must not have the key "version"', name
+            USING ERRCODE = 'check_violation', HINT = 'It is reserved for the version that hotconfig gives.';
+    END IF;
+END
+$$;
+
+CREATE FUNCTION @extschema@.config_build_documents(documents text[]) RETURNS jsonb
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT coalesce(jsonb_object_agg(d, @extschema@.config_build_document(d)), '{}') FROM unnest(documents) AS d;
+END;
+
+CREATE FUNCTION @extschema@.config_check_name(document text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF document IS NULL OR btrim(document) = '' OR document = 'active' OR document LIKE 'profile/%' THEN
+        RAISE EXCEPTION 'a document of your own cannot be called "%"', coalesce(document, '')
+            USING ERRCODE = 'invalid_parameter_value', HINT = '"active" and "profile/..." are hotconfig''s own.';
+    END IF;
+END
+$$;
+
+-- Publish this document when the transaction commits; null withdraws it.
+CREATE FUNCTION @extschema@.config_publish(name text, document jsonb) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM @extschema@.config_check_name(name);
+    IF EXISTS (SELECT FROM @extschema@.config_sources s WHERE s.document = name) THEN
+        RAISE EXCEPTION 'document "%" is built from its tables', name USING ERRCODE = 'object_in_use',
+            HINT = 'Change its tables, or call config_unwatch() for each of them first.';
+    END IF;
+    IF document IS NOT NULL THEN
+        PERFORM @extschema@.config_check_document(name, document);
+    END IF;
+    PERFORM @extschema@.config_mark('document ' || name, coalesce(document, 'null'));
+END
+$$;
+
+-- Watch a table: what changes there publishes the document that the function builds. With columns, an update of others
+-- marks nothing and takes no lock. Run it as a role that owns the table and is a member of hotconfig's owner.
+CREATE FUNCTION @extschema@.config_watch(watched regclass, document text, function regprocedure,
+                                         columns text[] DEFAULT NULL) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    named    record;
+    -- Qualified, because it is printed under this function's own search_path.
+    builder  text := (SELECT format('%I.%I()', n.nspname, p.proname) FROM pg_proc p JOIN pg_namespace n
+                      ON n.oid = p.pronamespace WHERE p.oid = function);
+    other    text;
+BEGIN
+    SELECT n.nspname, c.relname, c.relkind FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.oid = watched INTO named;
+    PERFORM @extschema@.config_check_name(document);
+    IF named.relkind <> 'r' THEN
+        RAISE EXCEPTION '% is not an ordinary table', watched USING ERRCODE = 'wrong_object_type',
+            HINT = 'Views have no rows of their own, and statement triggers miss the partitions of a partitioned table.';
+    ELSIF (SELECT pronargs <> 0 OR prorettype <> 'jsonb'::regtype OR proretset FROM pg_proc WHERE oid = function) THEN
+        RAISE EXCEPTION '% must take no arguments and return jsonb', function USING ERRCODE = 'invalid_parameter_value';
+    ELSIF cardinality(columns) = 0 THEN
+        RAISE EXCEPTION 'columns is empty' USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Name the columns that matter, or leave it out to watch them all.';
+    END IF;
+    SELECT s.function FROM @extschema@.config_sources s
+    WHERE s.document = config_watch.document AND s.function <> builder INTO other;
+    IF FOUND THEN
+        RAISE EXCEPTION 'document "%" is already built by %', document, other USING ERRCODE = 'duplicate_object',
+            HINT = 'All tables of a document share its function: unwatch them first to change it.';
+    END IF;
+    PERFORM @extschema@.config_install_triggers(watched, @extschema@.config_trigger_name(document),
+        'config_mark_document', document, columns);
+    INSERT INTO @extschema@.config_sources (schema, "table", document, function, columns)
+    VALUES (named.nspname, named.relname, document, builder, columns);
+    -- The first document, at this transaction's commit; but say now if the function cannot be used.
+    PERFORM @extschema@.config_build_document(document);
+    PERFORM @extschema@.config_mark('document ' || document);
+END
+$$;
+
+-- Stop watching. The document stays as it was last published; config_publish(document, NULL) withdraws it.
+CREATE FUNCTION @extschema@.config_unwatch(watched regclass, document text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    suffix text;
+BEGIN
+    DELETE FROM @extschema@.config_sources s USING pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.oid = watched AND s.schema = n.nspname AND s."table" = c.relname AND s.document = config_unwatch.document;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION '% is not watched for document "%"', watched, document USING ERRCODE = 'undefined_object';
+    END IF;
+    FOREACH suffix IN ARRAY ARRAY['', '_update', '_truncate'] LOOP
+        EXECUTE format('DROP TRIGGER IF EXISTS %I ON %s', @extschema@.config_trigger_name(document) || suffix, watched);
+    END LOOP;
+END
+$$;
+
+-- A digest: several documents may watch one table, and a trigger's name has 63 bytes.
+CREATE FUNCTION @extschema@.config_trigger_name(document text) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+RETURN 'config_mark_' || left(md5(@schema@ || ' ' || document), 12);

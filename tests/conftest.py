@@ -1,0 +1,88 @@
+"""One PostgreSQL for the session, a database of its own for every test."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Protocol
+
+import psycopg
+import pytest
+import servers
+from servers import Server
+
+_numbers = itertools.count(1)
+
+
+class Psql(Protocol):
+    def __call__(self, sql: str, *, check: bool = True) -> str: ...
+
+
+class Connect(Protocol):
+    def __call__(self, *, autocommit: bool = True, **params: str) -> psycopg.Connection: ...
+
+
+def pytest_report_header() -> str:
+    return f"server: {servers.version()}"
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of the developer's environment says where to connect, or as whom."""
+    for variable in list(os.environ):
+        if variable.startswith(("HOTCONFIG_", "PG")) or variable == "DATABASE_URL":
+            monkeypatch.delenv(variable)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """The server that all tests share: to be left as it was found."""
+    with servers.running() as server:
+        yield server
+
+
+@pytest.fixture
+def own_server() -> Iterator[Server]:
+    """A server for this test alone, to be stopped, killed or reconfigured."""
+    with servers.running() as server:
+        yield server
+
+
+@pytest.fixture
+def database_name(server: Server) -> Iterator[str]:
+    name = f"test_{next(_numbers)}"
+    server.create_database(name)
+    yield name
+    server.drop_database(name)
+
+
+@pytest.fixture
+def database(server: Server, database_name: str) -> str:
+    """The URL of a fresh database: migrated, with the default profile."""
+    return server.url(database_name)
+
+
+@pytest.fixture
+def psql(server: Server, database_name: str) -> Psql:
+    """Run SQL with the real psql, in another process, against the test's database."""
+
+    def psql(sql: str, *, check: bool = True) -> str:
+        return server.psql(database_name, sql, check=check)
+
+    return psql
+
+
+@pytest.fixture
+def connect(database: str) -> Iterator[Connect]:
+    """Open connections to the test's database, closed at its end; `params` are libpq's."""
+    with ExitStack() as stack:
+
+        def connect(*, autocommit: bool = True, **params: str) -> psycopg.Connection:
+            conninfo = psycopg.conninfo.make_conninfo(database, **params)
+            connection = psycopg.connect(conninfo, autocommit=autocommit)
+            stack.callback(connection.close)
+            return connection
+
+        yield connect
