@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import context
 
@@ -11,7 +13,7 @@ from hotconfig.conninfo import schema_name
 schema = schema_name(context.config.attributes.get("schema"))
 
 # An application has its own alembic_version beside this one.
-OPTIONS = {
+OPTIONS: dict[str, Any] = {
     "version_table": migrations.VERSION_TABLE,
     "version_table_schema": schema,
     "hotconfig_schema": schema,

@@ -12,7 +12,7 @@
     with hotconfig.pinned() as cfg:                  # one agent turn, one version
         answer(cfg.prompts.system_prompt)
 
-The database is HOTCONFIG_DATABASE_URL, or what `start()` is given. Tables of your own: `Client(model=..., document=...)`.
+The database is HOTCONFIG_DATABASE_URL, or what `start()` is given. For tables of your own see `Client`.
 """
 
 from hotconfig._api import changes, close, current, pinned, start, status, subscribe, wait_for

@@ -42,9 +42,9 @@ def write(path: Path, document: str, json: bytes) -> None:
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(_header(document, json) + b"\n" + json)
-        os.replace(temporary, path)
+        Path(temporary).replace(path)
     except OSError:
-        os.unlink(temporary)
+        Path(temporary).unlink()
         raise
 
 

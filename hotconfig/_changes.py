@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Generic, Self
 
-from hotconfig._subscriber import Complaints, difference
+from hotconfig._subscriber import Complaints, difference, matters
 from hotconfig.snapshot import Change, S
 
 
@@ -39,9 +39,9 @@ class Changes(Generic[S]):
             # Cleared before the look: a wake-up that comes after it is not slept through.
             self._woken.clear()
             new = self._latest()
-            change = difference(self._given, new, self._on, self._complaints)
-            self._complaints.well()
-            if change is not None:
+            change = difference(self._given, new)
+            if change is not None and matters(change, self._on, self._complaints):
+                self._complaints.well()
                 self._given = new
                 return change
             await self._woken.wait()

@@ -2,47 +2,26 @@
 
 from __future__ import annotations
 
-import atexit
-import contextvars
-import threading
 import time
-import weakref
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, Self, cast, overload
+from typing import Any, Self, overload
 
-from hotconfig import _fork
 from hotconfig._changes import Changes
-from hotconfig._content import Content, Status
+from hotconfig._content import Status
 from hotconfig._dispatch import Dispatcher, Subscription
-from hotconfig._run import Run
+from hotconfig._holder import Holder
 from hotconfig._settings import Settings
 from hotconfig.conninfo import Conninfo
-from hotconfig.errors import Closed, HotConfigError, Timeout
+from hotconfig.errors import Closed, Timeout
 from hotconfig.profile import ProfileConfig
-from hotconfig.snapshot import Change, S, Snapshot
-
-CHILD_START = 1.0  # seconds that the first use in a forked child may block
-AT_EXIT = 2.0  # seconds that a client may take to close at the interpreter's exit
+from hotconfig.snapshot import Change, S
 
 
-@dataclass(slots=True, eq=False)
-class Pin:
-    """What `current()` returns in the contexts that were entered with it, until it is left."""
-
-    client: Client[Any]
-    snapshot: Snapshot
-    left: bool = False
-
-
-_pins: contextvars.ContextVar[tuple[Pin, ...]] = contextvars.ContextVar("hotconfig_pins", default=())
-
-
-class Client(Generic[S]):
+class Client(Holder[S]):
     """Follows one document: the default profile's, a named profile's, or one of your own.
 
     The constructor does no I/O. The client starts itself at its first use; `start()` does it early, in the caller's
@@ -101,7 +80,7 @@ class Client(Generic[S]):
         self,
         conninfo: Conninfo | None = None,
         *,
-        model: type[Any] | None = None,
+        model: Any = None,
         document: str | None = None,
         profile: str | None = None,
         schema: str | None = None,
@@ -112,26 +91,8 @@ class Client(Generic[S]):
             raise TypeError("give profile or document, not both: a profile is the document 'profile/<name>'")
         if document is not None and model is None:
             raise TypeError(f"document {document!r} needs model=, the Snapshot class that it is validated with")
-        self._settings: Settings[S] = Settings(
-            conninfo, model or ProfileConfig, document, profile, schema, heartbeat, cache
-        )
-        self._fast: S | None = None  # what current() returns; None: look closer
-        self._newest: S | None = None  # the same, were nothing pinned; the last one if there is none
-        self._snapshot: S | None = None
-        self._status: Status | None = None
-        self._run: Run[S] | None = None
-        self._dispatcher: Dispatcher[S] | None = None
-        self._overrides: tuple[S, ...] = ()  # of hotconfig.testing, the innermost last
-        self._pinned = 0
-        self._closed = False
-        self._renew_locks()
-        _fork.owners.add(self)
-
-    def _renew_locks(self) -> None:
-        # Guards all the fields above. Under it only references move.
-        self._lock = threading.Lock()
-        self._moved = threading.Condition(self._lock)  # for wait_for: snapshot, status or closed changed
-        self._starting: Future[None] | None = None
+        model = ProfileConfig if model is None else model
+        super().__init__(Settings(conninfo, model, document, profile, schema, heartbeat, cache))
 
     # ---- reading
 
@@ -145,50 +106,13 @@ class Client(Generic[S]):
             return snapshot
         return self._look_closer()
 
-    def _look_closer(self) -> S:
-        for pin in reversed(_pins.get()):
-            if pin.client is self and not pin.left:
-                return cast(S, pin.snapshot)
-        if not (self._closed and self._snapshot is not None):
-            self._ensure_started()
-        return self._latest()
-
-    def _latest(self) -> S:
-        snapshot = self._newest
-        assert snapshot is not None  # a started or overridden client has one
-        return snapshot
-
     def pinned(self) -> AbstractContextManager[S]:
         """Within, `current()` of this client is one snapshot: one turn of an agent, one version.
 
         It follows asyncio tasks and `asyncio.to_thread`, and nests. `wait_for` and subscribers ignore it. Raises what
         `start()` raises, if the client is not started.
         """
-        return self._pin()
-
-    @contextmanager
-    def _pin(self) -> Iterator[S]:
-        pin = Pin(self, self.current())
-        with self._lock:
-            self._pinned += 1
-            self._refresh()
-        token = _pins.set((*_pins.get(), pin))
-        try:
-            yield cast(S, pin.snapshot)
-        finally:
-            pin.left = True
-            with suppress(ValueError):  # left in another context than it was entered in
-                _pins.reset(token)
-            with self._lock:
-                self._pinned -= 1
-                self._refresh()
-
-    def _refresh(self) -> None:
-        # With the lock held. A pin anywhere sends everybody the long way, and so does a fork until the child's start.
-        newest = self._overrides[-1] if self._overrides else self._snapshot
-        self._newest = newest or self._newest
-        served = self._overrides or self._started() or self._closed
-        self._fast = newest if served and not self._pinned else None
+        return self._pinning()
 
     def status(self) -> Status:
         """How fresh and how well. Does not start the client, touches no network."""
@@ -317,19 +241,7 @@ class Client(Generic[S]):
         The last snapshot stays: `current()` returns it, everything else raises Closed until `start()`. A thread that
         does not end in time is named in a warning. Safe before the start, twice, and from a callback.
         """
-        deadline = time.monotonic() + timeout
-        with self._lock:
-            run, self._run = self._run, None
-            dispatcher, self._dispatcher = self._dispatcher, None
-            self._closed = True
-            self._refresh()
-            self._moved.notify_all()
-        if run is not None:
-            run.stop()
-        if dispatcher is not None:
-            dispatcher.close(timeout)
-        if run is not None:
-            run.join(max(0.0, deadline - time.monotonic()))
+        self._stop(timeout)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -338,86 +250,3 @@ class Client(Generic[S]):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
-
-    def _ensure_started(self, timeout: float = 10.0, *, reopen: bool = False) -> None:
-        with self._lock:
-            if self._overrides or self._started():
-                return
-            if self._closed and not reopen:
-                raise Closed("the client is closed: call start() to use it again")
-            starting = self._starting
-            if starting is None:
-                mine = self._starting = Future[None]()
-        if starting is not None:
-            starting.result()
-            return
-        try:
-            self._start(timeout)
-        except BaseException as error:
-            with self._lock:
-                self._starting = None
-            mine.set_exception(error)
-            raise
-        with self._lock:
-            self._starting = None
-        mine.set_result(None)
-
-    def _start(self, timeout: float) -> None:
-        inherited = self._run
-        if inherited is None:
-            run = Run(self._settings, None, timeout=timeout)
-        else:  # from the parent of this process
-            inherited.stop()
-            run = Run(self._settings, self._snapshot, timeout=min(timeout, CHILD_START))
-        with self._lock:
-            self._run, self._closed = run, False
-            self._take(run.content)
-            dispatcher = self._dispatcher
-        weakref.finalize(self, run.stop)
-        run.follow(self._swap)
-        if dispatcher is not None:
-            dispatcher.wake()
-
-    def _swap(self, run: Run[S]) -> bool:
-        """In the listener thread: swap, then dispatch. False if this run is no longer the client's."""
-        with self._lock:
-            if self._run is not run:
-                return False
-            moved = self._snapshot is not run.content.snapshot
-            self._take(run.content)
-            dispatcher = self._dispatcher
-        if moved and dispatcher is not None:
-            dispatcher.wake()
-        return True
-
-    def _take(self, content: Content[S]) -> None:
-        # With the lock held.
-        self._snapshot, self._status = content.snapshot, content.status
-        self._refresh()
-        self._moved.notify_all()
-
-    def _started(self) -> bool:
-        return self._run is not None and self._run.mine
-
-    def _configure(self, wanted: Settings[S]) -> None:
-        with self._lock:
-            if self._settings == wanted:
-                return
-            if self._starting is not None or self._started():
-                raise HotConfigError("started already with other arguments: call close() first")
-            self._settings = wanted
-
-    def forked(self) -> None:
-        """Called in the child of a fork: forget threads and locks; the next use starts again."""
-        self._fast = None
-        self._renew_locks()
-        if self._dispatcher is not None:
-            self._dispatcher.after_fork()
-
-
-@atexit.register
-def _close_all() -> None:
-    # The threads are daemons; this lets them say goodbye to the server, which frees their sessions at once.
-    for owner in list(_fork.owners):
-        if isinstance(owner, Client) and owner._run is not None:
-            owner.close(timeout=AT_EXIT)

@@ -62,7 +62,7 @@ class Cluster:
         account = None
         marker = directory / "PG_VERSION"
         if marker.exists():
-            version = int(marker.read_text())
+            version = int(marker.read_text().partition(".")[0])
             if is_root():
                 account = pwd.getpwuid(directory.stat().st_uid)
         elif is_root():

@@ -128,7 +128,7 @@ class Content(Generic[S]):
         except InvalidConfig as error:
             self._wrong = error
             if self.snapshot is not None:
-                logger.error("%s: rejected: %s", document, error)
+                logger.error("%s: rejected: %s", document, error)  # noqa: TRY400  # a traceback would show values
             self.status = replace(self.status, rejected_version=item.document_version)
             return
         old, self.snapshot, self._wrong = self.snapshot, snapshot, None

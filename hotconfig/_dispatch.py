@@ -13,19 +13,19 @@ import functools
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from typing import Generic, cast
 from weakref import WeakSet
 
 from hotconfig._changes import Changes
 from hotconfig._subscriber import (
-    Call,
     Complaints,
-    Round,
     Subscriber,
     Subscription,
     difference,
     is_coroutine_function,
+    matters,
     name_of,
 )
 from hotconfig.errors import Closed
@@ -34,6 +34,27 @@ from hotconfig.snapshot import Change, S
 __all__ = ["Changes", "Dispatcher", "Subscription"]
 
 logger = logging.getLogger("hotconfig")
+
+
+@dataclass(slots=True, eq=False)
+class _Round(Generic[S]):
+    """One snapshot, of which everybody is told in order before the next round begins.
+
+    With the newest one at each call, a subscriber could learn of it before an earlier one on which it builds.
+    """
+
+    wake: int
+    new: S
+    rest: Iterator[Subscriber[S]]  # those who have yet to be told; goes from hand to hand with the round
+    step: tuple[S, Change[S] | None] | None = None  # the last comparison, since most were given the same
+
+
+@dataclass(slots=True, eq=False)
+class _Call(Generic[S]):
+    subscriber: Subscriber[S]
+    round: _Round[S]
+    thread: threading.Thread
+    deadline: float  # from then on it is late
 
 
 class Dispatcher(Generic[S]):
@@ -55,22 +76,21 @@ class Dispatcher(Generic[S]):
         self._subscribers: tuple[Subscriber[S], ...] = ()  # in subscription order
         self._iterators: WeakSet[Changes[S]] = WeakSet()  # one that was dropped needs no goodbye
         self._closed = False
-        self._wakes = 0
-        # A round tells everybody of one snapshot, in order, before the next one begins. With the newest
-        # one at each call, a subscriber could learn of it before an earlier one on which it builds.
-        self._round: Round[S] | None = None
+        self._wakes = 0  # how often somebody said: look again
+        self._served = 0  # up to which of them everybody has been told
         self._start_afresh()
 
     def _start_afresh(self) -> None:
-        # Guards all fields of this class, of Subscriber (but for `given`) and of Call. Only references
-        # move under it. Reentrant, because the garbage collector may run in the middle of it, and with it
-        # a __del__ that cancels; for the same reason `_subscribers` is replaced, never changed.
+        # Guards all fields of this class, of Subscriber (but for `given`) and of _Round (but for `step`). Only
+        # references move under it. Reentrant, because the garbage collector may run in the middle of it, and with
+        # it a __del__ that cancels; for the same reason `_subscribers` is replaced, never changed.
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)  # the threads wait for it: look again
         self._told = threading.Condition(self._lock)  # flush() waits for it
+        self._round: _Round[S] | None = None
         self._threads: set[threading.Thread] = set()  # also one that has not started yet
-        self._call: Call[S] | None = None  # the one that is being made
-        self._late: set[Call[S]] = set()  # those that are still being made, by threads given up
+        self._call: _Call[S] | None = None  # the one that is being made
+        self._late: set[_Call[S]] = set()  # those that are still being made, by threads that were given up
 
     def after_fork(self) -> None:
         """Make it work in the child of a fork, where its threads are gone and its lock may be held.
@@ -82,7 +102,8 @@ class Dispatcher(Generic[S]):
         self._start_afresh()
         self._subscribers = tuple(each for each in self._subscribers if each.loop is None)
         for subscriber in self._subscribers:
-            subscriber.call = None
+            subscriber.busy = False
+        self._wakes += 1
         for changes in list(self._iterators):
             changes._leave_parent()
 
@@ -114,12 +135,10 @@ class Dispatcher(Generic[S]):
         given = self._latest() if since is None else since
         with self._lock:
             self._raise_if_closed()
-            # As if it had missed a wake-up just now: it is looked at in a round that is yet to begin,
-            # since the present one may be older than `given`.
-            subscriber = Subscriber(callback, on, loop, Complaints(name), given, seen=self._wakes)
-            self._wakes += 1
+            subscriber = Subscriber(callback, on, loop, Complaints(name), given)
             self._subscribers += (subscriber,)
-            self._changed.notify_all()
+            # It is looked at at once, but in a new round: the present one may be of an older snapshot than `given`.
+            self._look_again()
         self._start_threads()
         return Subscription(functools.partial(self._cancel, subscriber))
 
@@ -134,8 +153,7 @@ class Dispatcher(Generic[S]):
     def wake(self) -> None:
         """Say that `latest()` returns another snapshot now. Does not block."""
         with self._lock:
-            self._wakes += 1
-            self._changed.notify_all()
+            self._look_again()
             iterators = list(self._iterators)
         self._start_threads()
         for changes in iterators:
@@ -144,21 +162,15 @@ class Dispatcher(Generic[S]):
     def flush(self, timeout: float) -> bool:
         """Wait at most `timeout` seconds until everybody knows what there was to know at the call.
 
-        True if so. A late callback is not waited for; a coroutine is told when it has been scheduled
-        and while an earlier one runs, since it may need the very loop that waits here. On a
-        dispatcher thread, whose return the others await, it returns False at once.
+        True if so. A late callback is not waited for; a coroutine is told when it has been scheduled and while an
+        earlier one runs, since it may need the very loop that waits here. On a dispatcher thread, whose return the
+        others await, it returns False at once.
         """
         with self._lock:
             if threading.current_thread() in self._threads:
                 return False
             wake = self._wakes
-            return self._told.wait_for(
-                lambda: all(
-                    each.seen >= wake or each.awaited or (each.call is not None and each.call.late)
-                    for each in self._subscribers
-                ),
-                timeout,
-            )
+            return self._told.wait_for(lambda: self._served >= wake or not self._subscribers, timeout)
 
     def close(self, timeout: float = 5.0) -> None:
         """Cancel every subscription, end every iterator, wait `timeout` seconds for the threads.
@@ -220,82 +232,83 @@ class Dispatcher(Generic[S]):
                     self._threads.discard(thread)
                 logger.exception("cannot start a dispatcher thread; the next change tries again")
 
+    def _look_again(self) -> None:
+        # With the lock held.
+        self._wakes += 1
+        self._changed.notify_all()
+
     def _run(self) -> None:
+        call: _Call[S] | None = None
+        while (call := self._next(call)) is not None:
+            self._tell(call.subscriber, call.round)
+
+    def _next(self, done: _Call[S] | None) -> _Call[S] | None:
+        """The next call for this thread to make, after the one that it has done; None: it is to end."""
         thread = threading.current_thread()
-        while (call := self._next(thread)) is not None:
-            if call.thread is not thread:
-                self._start_threads()  # a watcher for this one, which calls from now on
-                call.subscriber.complaints.slow(self.slow_after)
-            else:
-                self._tell(call)
-                if not self._finish(call):
-                    return
-
-    def _next(self, thread: threading.Thread) -> Call[S] | None:
-        """Wait for a call to make, or for one by the other thread to be late; None: end."""
-        with self._lock:
-            while not self._closed:
-                if (call := self._call) is None:
-                    if (call := self._pick(thread)) is not None:
-                        self._call = call.subscriber.call = call
-                        return call
-                    self._changed.wait()
-                elif (left := call.deadline - time.monotonic()) > 0:
-                    self._changed.wait(left)
-                else:
-                    call.late = True
-                    self._late.add(call)
-                    self._call = None
-                    self._told.notify_all()
-                    return call
-            self._threads.discard(thread)
-            return None
-
-    def _pick(self, thread: threading.Thread) -> Call[S] | None:
-        while self._subscribers:
-            if self._round is not None:
-                for each in self._subscribers:
-                    if each.seen < self._round.wake and each.call is None and not each.awaited:
-                        return Call(each, self._round, thread, time.monotonic() + self.slow_after)
-                if self._round.wake == self._wakes:
-                    break
-            self._round = Round(self._wakes, self._latest())
-        return None
-
-    def _tell(self, call: Call[S]) -> None:
-        subscriber, new = call.subscriber, call.round.new
-        try:
-            change = difference(subscriber.given, new, subscriber.on, subscriber.complaints)
-            if change is None:
-                return
+        while True:
             with self._lock:
-                if subscriber.cancelled:
-                    return
-                subscriber.awaited = subscriber.loop is not None
-            if subscriber.loop is None:
+                if done is not None and not self._finish(done):
+                    return None
+                done = None
+                while (late := self._call) is None or (left := late.deadline - time.monotonic()) > 0:
+                    if self._closed:
+                        self._threads.discard(thread)
+                        return None
+                    if late is not None:
+                        self._changed.wait(left)
+                    elif (turn := self._take()) is None:
+                        self._changed.wait()
+                    else:
+                        self._call = _Call(*turn, thread, time.monotonic() + self.slow_after)
+                        return self._call
+                self._late.add(late)
+                self._call = None
+            self._start_threads()  # somebody who watches this thread
+            late.subscriber.complaints.slow(self.slow_after)
+
+    def _take(self) -> tuple[Subscriber[S], _Round[S]] | None:
+        while True:
+            if (round := self._round) is not None:
+                for each in round.rest:
+                    if not (each.given is round.new or each.busy or each.awaited or each.cancelled):
+                        each.busy = True
+                        return each, round
+                self._round = None
+                self._served = round.wake
+                self._told.notify_all()
+            if self._served == self._wakes or not self._subscribers:
+                return None
+            self._round = _Round(self._wakes, self._latest(), iter(self._subscribers))
+
+    def _finish(self, call: _Call[S]) -> bool:
+        """Whether this thread goes on; not if it was late, or woke up in the child of a fork."""
+        call.subscriber.busy = False
+        if call is self._call:
+            self._call = None
+            return True
+        self._late.discard(call)
+        self._threads.discard(call.thread)
+        self._look_again()  # for the subscriber that was late
+        return False
+
+    def _tell(self, subscriber: Subscriber[S], round: _Round[S]) -> None:
+        given = subscriber.given
+        try:
+            if round.step is None or round.step[0] is not given:
+                round.step = given, difference(given, round.new)
+            change = round.step[1]
+            if change is None or not matters(change, subscriber.on, subscriber.complaints) or subscriber.cancelled:
+                return
+            if subscriber.loop is not None:
+                self._schedule(subscriber.loop, subscriber, change)
+            else:
                 subscriber.callback(change)
                 subscriber.complaints.well()
-            else:
-                self._schedule(subscriber.loop, subscriber, change)
         except BaseException as error:  # noqa: BLE001
-            # The one guard around a subscriber. It catches sys.exit() too, which here would end not the
-            # process but, without a word, this thread.
+            # The one guard around a subscriber. It catches sys.exit() too, which here would end not the process but,
+            # without a word, this thread.
             subscriber.complaints.raised(error)
-        subscriber.given = new
-
-    def _finish(self, call: Call[S]) -> bool:
-        """Whether this thread goes on; not if it was late, or finds itself in the child of a fork."""
-        with self._lock:
-            call.subscriber.call = None
-            call.subscriber.seen = call.round.wake
-            self._told.notify_all()
-            if call is self._call:
-                self._call = None
-                return True
-            self._changed.notify_all()  # there may be news for the subscriber that was late
-            self._late.discard(call)
-            self._threads.discard(call.thread)
-            return False
+        subscriber.given = round.new
 
     # ---- coroutines, on the loop that they were subscribed from
 
@@ -317,8 +330,10 @@ class Dispatcher(Generic[S]):
             with self._lock:
                 subscriber.task = None
                 subscriber.awaited = False
-                self._changed.notify_all()
+                self._look_again()
 
+        with self._lock:
+            subscriber.awaited = True
         try:
             loop.call_soon_threadsafe(start)
         except RuntimeError:  # the loop is closed, and nobody will ever run it again

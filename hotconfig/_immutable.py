@@ -7,8 +7,11 @@ are called open here.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import inspect
+import sys
+import types
 import typing
 from collections.abc import (
     Callable,
@@ -86,12 +89,20 @@ def _is_open(annotation: Any, seen: set[object]) -> bool:
     if hasattr(kind, "__value__") and not isinstance(kind, type):  # a type alias, perhaps of itself
         if kind in seen:
             return _any_open(args, seen)
-        return _any_open((kind.__value__, *args), seen | {kind})
+        return _any_open((_value_of(kind), *args), seen | {kind})
     if not isinstance(kind, type):  # Union
         return _any_open(args, seen)
     # Pydantic validates an Iterable into an iterator that is used up by its first reader.
     _refuse_mutable(Iterator if kind is Iterable else kind, seen)
     return _any_open(args, seen) or inspect.isabstract(kind) or (kind is tuple and not args)
+
+
+def _value_of(alias: Any) -> Any:
+    """What a type alias stands for, with names that it had to quote resolved where that is possible."""
+    holder = types.SimpleNamespace(__annotations__={"value": alias.__value__})
+    with contextlib.suppress(NameError):
+        return typing.get_type_hints(holder, vars(sys.modules[alias.__module__]), include_extras=True)["value"]
+    return alias.__value__
 
 
 def _any_open(annotations: Iterable[Any], seen: set[object]) -> bool:
@@ -110,7 +121,7 @@ _INSTEAD: tuple[tuple[type, str], ...] = (
 
 def _refuse_mutable(kind: type, seen: set[object]) -> None:
     for mutable, instead in _INSTEAD:
-        if issubclass(kind, mutable):
+        if issubclass(kind, mutable) and not is_typeddict(kind):
             raise TypeError(f"{kind.__name__} is mutable: use {instead}")
     if hasattr(kind, "_open_fields") or kind in seen:  # a Section looks after itself
         return

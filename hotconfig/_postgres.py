@@ -51,9 +51,7 @@ LOOK = SQL("""
 """)
 
 
-def feed(
-    document: str, stop: Stop, *, target: Target, schema: str, heartbeat: float, timeout: float
-) -> Feed:
+def feed(document: str, stop: Stop, *, target: Target, schema: str, heartbeat: float, timeout: float) -> Feed:
     """Follow one document. The first item comes within `timeout` seconds, whatever it is."""
     known = Known(document, schema, _conninfo.channel(schema), heartbeat, target)
     failures = 0
@@ -68,7 +66,7 @@ def feed(
             down = _explain(error, known)
         except HotConfigError as error:
             down = error
-        except Exception as error:  # noqa: BLE001  # whatever it is, the process goes on and so do we
+        except Exception as error:  # whatever it is, the process goes on and so do we
             logger.exception("the feed failed; it goes on")
             down = unavailable(f"{type(error).__name__} in the feed", target)
         else:

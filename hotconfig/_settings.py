@@ -27,8 +27,9 @@ class Settings(Generic[S]):
 
     def __post_init__(self) -> None:
         _conninfo.check(self.conninfo)
-        if not (isinstance(self.model, type) and issubclass(self.model, Snapshot)):
-            raise TypeError(f"model must be a subclass of hotconfig.Snapshot, not {self.model!r}")
+        model: object = self.model
+        if not (isinstance(model, type) and issubclass(model, Snapshot)):
+            raise TypeError(f"model must be a subclass of hotconfig.Snapshot, not {model!r}")
         for name, value in (("document", self.document), ("profile", self.profile)):
             if value is not None and (not value.strip() or "\0" in value):
                 raise ValueError(f"{name} is {value!r}: name one, or leave it out")

@@ -6,7 +6,6 @@ import asyncio
 import functools
 import inspect
 import logging
-import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -52,30 +51,10 @@ class Subscriber(Generic[S]):
     loop: asyncio.AbstractEventLoop | None  # where its coroutines run; None for a plain function
     complaints: Complaints
     given: S  # what it was told of last; touched only by the one who calls it
-    seen: int  # the wake-up that it was last looked at for
-    call: Call[S] | None = None
-    task: asyncio.Task[None] | None = None  # kept, since a loop holds its tasks weakly
+    busy: bool = False  # it is being looked at or called
     awaited: bool = False  # a coroutine of it is scheduled or running
     cancelled: bool = False
-
-
-@dataclass(slots=True, eq=False)
-class Round(Generic[S]):
-    """One snapshot, of which everybody is told in order before the next round begins."""
-
-    wake: int
-    new: S
-
-
-@dataclass(slots=True, eq=False)
-class Call(Generic[S]):
-    """One subscriber that is being told, by a thread that is given up when it is late."""
-
-    subscriber: Subscriber[S]
-    round: Round[S]
-    thread: threading.Thread
-    deadline: float
-    late: bool = False  # it took longer than slow_after, and another thread goes on
+    task: asyncio.Task[None] | None = None  # kept, since a loop holds its tasks weakly
 
 
 class Complaints:
@@ -122,17 +101,22 @@ class Complaints:
         return self._counts[kind] == 1
 
 
-def difference(old: S, new: S, on: Callable[[S], object] | None, complaints: Complaints) -> Change[S] | None:
-    """The Change from `old` to `new`, or None if there is none that `on` cares for."""
-    if old is new or not (paths := changed_paths(old, new)):
-        return None
-    if on is not None:
-        try:
-            if on(old) == on(new):
-                return None
-        except Exception as error:  # noqa: BLE001  # told once too often is safe
-            complaints.on_raised(error)
-    return Change(old, new, paths)
+def difference(old: S, new: S) -> Change[S] | None:
+    """The Change from `old` to `new`, or None if they say the same."""
+    if old is not new and (paths := changed_paths(old, new)):
+        return Change(old, new, paths)
+    return None
+
+
+def matters(change: Change[S], on: Callable[[S], object] | None, complaints: Complaints) -> bool:
+    """Whether what `on` returns differs; if it raises, it does."""
+    if on is None:
+        return True
+    try:
+        return bool(on(change.old) != on(change.new))
+    except Exception as error:  # noqa: BLE001  # to be told once too often is safe
+        complaints.on_raised(error)
+        return True
 
 
 def is_coroutine_function(callback: Callable[..., object]) -> bool:

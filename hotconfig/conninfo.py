@@ -22,6 +22,9 @@ from urllib.parse import parse_qsl, quote, urlencode
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+# Imported before any client is, and not where it is used: its exit handler then runs after theirs, so
+# that no client sees the server go, and starts it again, at the end of a process.
+from hotconfig import embedded
 from hotconfig.errors import Unavailable
 
 __all__ = ["DEFAULT", "Conninfo", "Target", "channel", "check", "profile_name", "resolve", "schema_name"]
@@ -51,8 +54,6 @@ class Target:
         """
         conninfo = self.conninfo if isinstance(self.conninfo, str) else self._called(self.conninfo)
         if _is_embedded(conninfo):
-            from hotconfig import embedded
-
             return _parse(embedded.start(_embedded_path(conninfo)))
         return _parse(conninfo)
 

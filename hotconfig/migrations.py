@@ -11,11 +11,11 @@ Import this module in the env.py of your own migrations, and they can say `op.wa
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import sqlalchemy as sa
@@ -24,6 +24,7 @@ from alembic.config import Config
 from alembic.operations import MigrateOperation, Operations
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier, Literal
 
 from hotconfig import conninfo as _conninfo
@@ -119,16 +120,13 @@ def watch_table(
     connection.execute(_text(_watch_sql(table, publishes, function, columns, table_schema)))
 
 
-def unwatch_table(
-    connection: sa.Connection, table: str, *, publishes: str, table_schema: str | None = None
-) -> None:
+def unwatch_table(connection: sa.Connection, table: str, *, publishes: str, table_schema: str | None = None) -> None:
     """Stop watching a table. The document stays as it is; `SELECT config_publish(name, NULL)` withdraws it."""
     connection.execute(_text(_unwatch_sql(table, publishes, table_schema)))
 
 
 @Operations.register_operation("watch_table")
 class _WatchTable(MigrateOperation):
-
     @classmethod
     def watch_table(
         cls,
@@ -173,9 +171,7 @@ def _watch_sql(
 def _unwatch_sql(table: str, publishes: str, table_schema: str | None) -> str:
     return (
         SQL("SELECT {}.config_unwatch({}::regclass, {})")
-        .format(
-            Identifier(_conninfo.schema_name(None)), Literal(_qualified(table, table_schema)), Literal(publishes)
-        )
+        .format(Identifier(_conninfo.schema_name(None)), Literal(_qualified(table, table_schema)), Literal(publishes))
         .as_string()
     )
 
@@ -194,7 +190,7 @@ def connect(conninfo: Conninfo | None = None) -> Iterator[sa.Connection]:
 
     def creator() -> psycopg.Connection:
         try:
-            return psycopg.connect(**target.connect_params())
+            return psycopg.connect(make_conninfo("", **target.connect_params()))
         except psycopg.OperationalError as error:
             raise unavailable(str(error), target) from error
 
@@ -215,10 +211,10 @@ def prepare(connection: sa.Connection, schema: str) -> None:
         connection.execute(sa.schema.CreateSchema(schema))
 
 
-def include_name(schema: str | None) -> Callable[[str | None, str, Mapping[str, str | None]], bool]:
+def include_name(schema: str | None) -> Callable[[str | None, Any, MutableMapping[Any, str | None]], bool]:
     """For Alembic's autogenerate: only hotconfig's own tables."""
 
-    def include(name: str | None, kind: str, parents: Mapping[str, str | None]) -> bool:
+    def include(name: str | None, kind: str, _parents: MutableMapping[Any, str | None]) -> bool:
         if kind == "schema":
             return name == schema
         return kind != "table" or name in models.Base.metadata.tables

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import (
@@ -56,7 +56,7 @@ def _not_blank(table: str, column: str) -> CheckConstraint:
 class Base(DeclarativeBase):
     """Tables without a schema: `connection.execution_options(schema_translate_map={None: schema})` places them."""
 
-    type_annotation_map = {datetime: DateTime(timezone=True), dict[str, Any]: JSONB}
+    type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: DateTime(timezone=True), dict[str, Any]: JSONB}
 
 
 class _Row:
@@ -164,9 +164,7 @@ class ConfigHistory(Base):
 
     __tablename__ = "config_history"
     __table_args__ = (
-        CheckConstraint(
-            "action IN ('create', 'update', 'delete', 'activate')", name="config_history_action_known"
-        ),
+        CheckConstraint("action IN ('create', 'update', 'delete', 'activate')", name="config_history_action_known"),
         CheckConstraint(
             "document NOT LIKE 'profile/%' OR domain IN ('profile', 'ai_infra', 'genie', 'mlflow', 'prompts')",
             name="config_history_domain_known",
@@ -225,5 +223,5 @@ def metadata_in(schema: str | None) -> MetaData:
     """The same tables, placed in a schema (None: the search_path's first), for Alembic to compare a database with."""
     placed = MetaData()
     for table in Base.metadata.sorted_tables:
-        table.to_metadata(placed, schema=schema)
+        table.to_metadata(placed, schema=schema)  # type: ignore[arg-type]  # None is taken as it is
     return placed

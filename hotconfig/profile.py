@@ -49,14 +49,15 @@ def _asks(template: str) -> str:
     return template
 
 
-NotBlank = Annotated[str, AfterValidator(_not_blank)]
+# Behind Field(max_length=...), always: Pydantic counts "items" of what a function has returned.
+NOT_BLANK = AfterValidator(_not_blank)
 
 
 class ProfileInfo(Section):
     """Which profile this is."""
 
     id: int
-    name: Annotated[NotBlank, Field(max_length=100)]
+    name: Annotated[str, Field(max_length=100), NOT_BLANK]
     description: str = ""
     is_default: bool
 
@@ -64,7 +65,7 @@ class ProfileInfo(Section):
 class AIInfra(Section):
     """The model that answers."""
 
-    llm_endpoint: Annotated[NotBlank, Field(max_length=255)]
+    llm_endpoint: Annotated[str, Field(max_length=255), NOT_BLANK]
     llm_temperature: Annotated[float, Field(ge=0, le=1), AfterValidator(_two_decimals)]
     llm_max_tokens: Annotated[int, Field(gt=0, le=2_147_483_647)]
 
@@ -72,7 +73,7 @@ class AIInfra(Section):
 class GenieSpace(Section):
     """The Genie space that is asked for data."""
 
-    space_id: Annotated[NotBlank, Field(max_length=255)]
+    space_id: Annotated[str, Field(max_length=255), NOT_BLANK]
     space_name: Annotated[str, Field(max_length=255)]
     description: str = ""
 
@@ -86,9 +87,9 @@ class MLflow(Section):
 class Prompts(Section):
     """What the model is told; the placeholders in it are filled by `fill`."""
 
-    system_prompt: NotBlank
-    slide_editing_instructions: NotBlank
-    user_prompt_template: Annotated[NotBlank, AfterValidator(_asks)]
+    system_prompt: Annotated[str, NOT_BLANK]
+    slide_editing_instructions: Annotated[str, NOT_BLANK]
+    user_prompt_template: Annotated[str, NOT_BLANK, AfterValidator(_asks)]
 
     @staticmethod
     def fill(text: str, **values: str) -> str:

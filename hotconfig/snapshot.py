@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -129,6 +130,15 @@ def _leaves(old: object, new: object, path: str) -> Iterator[str]:
 def _step(key: object) -> str:
     text = str(key.value if isinstance(key, Enum) else key)
     return text if text and not set(text) & {".", '"'} else '"' + text.replace('"', '""') + '"'
+
+
+def split_path(path: str) -> list[str]:
+    """The steps of a path. Raises ValueError if it is none."""
+    steps = re.findall(r'(?:^|\.)(?:"((?:[^"]|"")*)"|([^."]+))', path)
+    names = [quoted.replace('""', '"') or plain for quoted, plain in steps]
+    if ".".join(map(_step, names)) != path:
+        raise ValueError(f"{path!r} is no path: field names joined by dots, a key with a dot in double quotes")
+    return names
 
 
 def _same(old: object, new: object) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hotconfig import conninfo
+from hotconfig import conninfo, embedded
 from hotconfig.errors import Unavailable
 
 SECRET = "s3cret"
@@ -197,8 +197,6 @@ def test_callable_that_returns_something_else(returned: object) -> None:
 )
 def test_embedded(text: str, path: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """embedded: starts the server in the directory that it names, at every connect."""
-    from hotconfig import embedded
-
     started: list[object] = []
 
     def start(path: object = None) -> str:

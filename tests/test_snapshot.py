@@ -199,7 +199,9 @@ class Named(NamedTuple):
     x: set[int]
 
 
-Alias = TypeAliasType("Alias", "list[int] | None")
+Alias = TypeAliasType("Alias", list[int] | None)
+Recursive = TypeAliasType("Recursive", "dict[str, Recursive] | int")
+Nested = TypeAliasType("Nested", "tuple[Nested, ...] | int")
 Generic1 = TypeAliasType("Generic1", tuple[T, ...], type_params=(T,))
 Fresh = NewType("Fresh", list[int])
 Bound = TypeVar("Bound", bound=Loose)
@@ -212,7 +214,6 @@ Bound = TypeVar("Bound", bound=Loose)
         (list, "list", "tuple[X, ...]"),
         (set[int], "set", "frozenset[X]"),
         (dict[str, int], "dict", "Mapping[str, X]"),
-        (bytearray, "bytearray", "bytes"),
         (deque[int], "deque", "tuple[X, ...]"),
         (Iterable[int], "Iterator", "tuple[X, ...]"),
         (Optional[list[int]], "list", "tuple[X, ...]"),  # noqa: UP045
@@ -225,6 +226,7 @@ Bound = TypeVar("Bound", bound=Loose)
         (tuple[Annotated[list[int], "note"], ...], "list", "tuple[X, ...]"),
         (Fresh, "list", "tuple[X, ...]"),
         (Alias, "list", "tuple[X, ...]"),
+        (Recursive, "dict", "Mapping[str, X]"),
         (Generic1[set[int]], "set", "frozenset[X]"),
         (JsonValue, "JsonValue", "object"),
         (Mapping[str, JsonValue], "JsonValue", "object"),
@@ -248,6 +250,15 @@ def test_mutable_annotations_are_refused(annotation: Any, culprit: str, fix: str
     assert message.startswith("Mine.field: ")
     assert culprit in message
     assert fix in message
+
+
+def test_bytearray_is_refused() -> None:
+    """So is a bytearray, where Pydantic does not refuse it already."""
+    with pytest.raises(TypeError, match=r"Mine\.field: bytearray is mutable: use bytes"):
+
+        class Mine(Snapshot):
+            model_config = ConfigDict(arbitrary_types_allowed=True)
+            field: bytearray
 
 
 def test_sections_are_looked_at_too() -> None:
@@ -335,6 +346,7 @@ def test_immutable_annotations_are_accepted() -> None:
         g: SecretStr | bytes | None = None
         h: Annotated[int, Field(ge=0)] = 0
         i: Generic1[int] = ()
+        j: Nested = ()
 
     assert Fine().version == 0
     hash(Fine())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from alembic import op
+
 from hotconfig import migrations
 
 revision = "0001"
