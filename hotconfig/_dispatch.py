@@ -13,9 +13,9 @@ import functools
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Generic, cast
+from typing import Generic
 from weakref import WeakSet
 
 from hotconfig._changes import Changes
@@ -37,24 +37,26 @@ logger = logging.getLogger("hotconfig")
 
 
 @dataclass(slots=True, eq=False)
-class _Round(Generic[S]):
-    """One snapshot, of which everybody is told in order before the next round begins.
+class _Turn(Generic[S]):
+    """One snapshot, of which everybody is told in order before the next turn begins.
 
     With the newest one at each call, a subscriber could learn of it before an earlier one on which it builds.
     """
 
     wake: int
     new: S
-    rest: Iterator[Subscriber[S]]  # those who have yet to be told; goes from hand to hand with the round
+    rest: Iterator[Subscriber[S]]  # those who have yet to be told; goes from hand to hand with the turn
     step: tuple[S, Change[S] | None] | None = None  # the last comparison, since most were given the same
 
 
 @dataclass(slots=True, eq=False)
-class _Call(Generic[S]):
-    subscriber: Subscriber[S]
-    round: _Round[S]
+class _Worker(Generic[S]):
+    """A thread that calls or watches, and what it is at."""
+
     thread: threading.Thread
-    deadline: float  # from then on it is late
+    calling: Subscriber[S] | None = None
+    deadline: float = 0.0  # of this call
+    late: bool = False  # it was missed, and another one went on
 
 
 class Dispatcher(Generic[S]):
@@ -81,16 +83,15 @@ class Dispatcher(Generic[S]):
         self._start_afresh()
 
     def _start_afresh(self) -> None:
-        # Guards all fields of this class, of Subscriber (but for `given`) and of _Round (but for `step`). Only
+        # Guards all fields of this class, of Subscriber (but for `given`) and of _Turn (but for `step`). Only
         # references move under it. Reentrant, because the garbage collector may run in the middle of it, and with
         # it a __del__ that cancels; for the same reason `_subscribers` is replaced, never changed.
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)  # the threads wait for it: look again
         self._told = threading.Condition(self._lock)  # flush() waits for it
-        self._round: _Round[S] | None = None
-        self._threads: set[threading.Thread] = set()  # also one that has not started yet
-        self._call: _Call[S] | None = None  # the one that is being made
-        self._late: set[_Call[S]] = set()  # those that are still being made, by threads that were given up
+        self._turn: _Turn[S] | None = None
+        self._workers: set[_Worker[S]] = set()  # two, and those that are late
+        self._caller: _Worker[S] | None = None  # the one that is calling and not late
 
     def after_fork(self) -> None:
         """Make it work in the child of a fork, where its threads are gone and its lock may be held.
@@ -137,7 +138,7 @@ class Dispatcher(Generic[S]):
             self._raise_if_closed()
             subscriber = Subscriber(callback, on, loop, Complaints(name), given)
             self._subscribers += (subscriber,)
-            # It is looked at at once, but in a new round: the present one may be of an older snapshot than `given`.
+            # It is looked at at once, but in a new turn: the present one may be of an older snapshot than `given`.
             self._look_again()
         self._start_threads()
         return Subscription(functools.partial(self._cancel, subscriber))
@@ -167,7 +168,7 @@ class Dispatcher(Generic[S]):
         others await, it returns False at once.
         """
         with self._lock:
-            if threading.current_thread() in self._threads:
+            if any(each.thread is threading.current_thread() for each in self._workers):
                 return False
             wake = self._wakes
             return self._told.wait_for(lambda: self._served >= wake or not self._subscribers, timeout)
@@ -186,18 +187,16 @@ class Dispatcher(Generic[S]):
             self._changed.notify_all()
             self._told.notify_all()
             iterators = list(self._iterators)
-            threads = self._threads - {threading.current_thread()}
+            workers = [each for each in self._workers if each.thread is not threading.current_thread()]
         for changes in iterators:
             changes._end()
         deadline = time.monotonic() + timeout
-        for thread in threads:
-            if thread.is_alive():  # one that is yet to start will find that there is nothing to do
-                thread.join(max(0.0, deadline - time.monotonic()))
-        with self._lock:
-            calls = [each for each in (self._call, *self._late) if each and each.thread in threads]
-        for call in calls:
-            name = call.subscriber.complaints.name
-            logger.warning("closed, but subscriber %s is still running after %g s", name, timeout)
+        for worker in workers:
+            if worker.thread.is_alive():  # one that is yet to start will find that there is nothing to do
+                worker.thread.join(max(0.0, deadline - time.monotonic()))
+        for worker in workers:
+            if (called := worker.calling) is not None:
+                logger.warning("closed, but subscriber %s still runs after %g s", called.complaints.name, timeout)
 
     def _raise_if_closed(self) -> None:
         if self._closed:
@@ -213,128 +212,100 @@ class Dispatcher(Generic[S]):
         with self._lock:
             if self._closed or not self._subscribers:
                 return
-            # In a context of its own: what is pinned here is not pinned there.
-            threads = [
-                threading.Thread(
-                    target=contextvars.Context().run,
-                    args=(self._run,),
-                    name="hotconfig-dispatcher",
-                    daemon=True,
-                )
-                for _ in range(len(self._threads) - len(self._late), 2)
-            ]
-            self._threads.update(threads)
-        for thread in threads:
+            workers = [self._worker() for _ in range(sum(not each.late for each in self._workers), 2)]
+            self._workers.update(workers)
+        for worker in workers:
             try:
-                thread.start()
+                worker.thread.start()
             except RuntimeError:  # too many threads, or the interpreter is about to end
                 with self._lock:
-                    self._threads.discard(thread)
+                    self._workers.discard(worker)
                 logger.exception("cannot start a dispatcher thread; the next change tries again")
+
+    def _worker(self) -> _Worker[S]:
+        def run() -> None:
+            while (turn := self._next(worker)) is not None:
+                self._tell(*turn)
+
+        # In a context of its own: what is pinned in this thread is not pinned there.
+        run_unpinned = functools.partial(contextvars.Context().run, run)
+        worker: _Worker[S] = _Worker(threading.Thread(target=run_unpinned, name="hotconfig-dispatcher", daemon=True))
+        return worker
 
     def _look_again(self) -> None:
         # With the lock held.
         self._wakes += 1
         self._changed.notify_all()
 
-    def _run(self) -> None:
-        call: _Call[S] | None = None
-        while (call := self._next(call)) is not None:
-            self._tell(call.subscriber, call.round)
-
-    def _next(self, done: _Call[S] | None) -> _Call[S] | None:
-        """The next call for this thread to make, after the one that it has done; None: it is to end."""
-        thread = threading.current_thread()
+    def _next(self, worker: _Worker[S]) -> tuple[Subscriber[S], _Turn[S]] | None:
+        """Whom this worker is to call next, of what; None: it is to end."""
         while True:
             with self._lock:
-                if done is not None and not self._finish(done):
-                    return None
-                done = None
-                while (late := self._call) is None or (left := late.deadline - time.monotonic()) > 0:
-                    if self._closed:
-                        self._threads.discard(thread)
+                if worker.calling is not None:
+                    worker.calling.busy = False
+                    worker.calling = None
+                    if self._caller is not worker:  # it was late, or woke up in the child of a fork
+                        self._workers.discard(worker)
+                        self._look_again()  # for the subscriber that kept it
                         return None
-                    if late is not None:
-                        self._changed.wait(left)
+                    self._caller = None
+                while (caller := self._caller) is None or caller.deadline > time.monotonic():
+                    if self._closed:
+                        self._workers.discard(worker)
+                        return None
+                    if caller is not None:
+                        self._changed.wait(caller.deadline - time.monotonic())
                     elif (turn := self._take()) is None:
                         self._changed.wait()
                     else:
-                        self._call = _Call(*turn, thread, time.monotonic() + self.slow_after)
-                        return self._call
-                self._late.add(late)
-                self._call = None
-            self._start_threads()  # somebody who watches this thread
-            late.subscriber.complaints.slow(self.slow_after)
+                        worker.calling = turn[0]
+                        worker.deadline = time.monotonic() + self.slow_after
+                        self._caller = worker
+                        return turn
+                caller.late = True
+                late, self._caller = caller.calling, None
+            self._start_threads()  # somebody who watches this one
+            if late is not None:
+                late.complaints.slow(self.slow_after)
 
-    def _take(self) -> tuple[Subscriber[S], _Round[S]] | None:
+    def _take(self) -> tuple[Subscriber[S], _Turn[S]] | None:
         while True:
-            if (round := self._round) is not None:
-                for each in round.rest:
-                    if not (each.given is round.new or each.busy or each.awaited or each.cancelled):
+            if (turn := self._turn) is not None:
+                for each in turn.rest:
+                    if not (each.given is turn.new or each.busy or each.awaited or each.cancelled):
                         each.busy = True
-                        return each, round
-                self._round = None
-                self._served = round.wake
+                        return each, turn
+                self._turn = None
+                self._served = turn.wake
                 self._told.notify_all()
             if self._served == self._wakes or not self._subscribers:
                 return None
-            self._round = _Round(self._wakes, self._latest(), iter(self._subscribers))
+            self._turn = _Turn(self._wakes, self._latest(), iter(self._subscribers))
 
-    def _finish(self, call: _Call[S]) -> bool:
-        """Whether this thread goes on; not if it was late, or woke up in the child of a fork."""
-        call.subscriber.busy = False
-        if call is self._call:
-            self._call = None
-            return True
-        self._late.discard(call)
-        self._threads.discard(call.thread)
-        self._look_again()  # for the subscriber that was late
-        return False
-
-    def _tell(self, subscriber: Subscriber[S], round: _Round[S]) -> None:
+    def _tell(self, subscriber: Subscriber[S], turn: _Turn[S]) -> None:
         given = subscriber.given
         try:
-            if round.step is None or round.step[0] is not given:
-                round.step = given, difference(given, round.new)
-            change = round.step[1]
+            step = turn.step
+            if step is None or step[0] is not given:
+                step = turn.step = given, difference(given, turn.new)
+            change = step[1]
             if change is None or not matters(change, subscriber.on, subscriber.complaints) or subscriber.cancelled:
                 return
-            if subscriber.loop is not None:
-                self._schedule(subscriber.loop, subscriber, change)
-            else:
+            if subscriber.loop is None:
                 subscriber.callback(change)
                 subscriber.complaints.well()
+            else:
+                with self._lock:
+                    subscriber.awaited = True
+                if not subscriber.schedule(subscriber.loop, change, functools.partial(self._returned, subscriber)):
+                    self._cancel(subscriber)
         except BaseException as error:  # noqa: BLE001
             # The one guard around a subscriber. It catches sys.exit() too, which here would end not the process but,
             # without a word, this thread.
             subscriber.complaints.raised(error)
-        subscriber.given = round.new
+        subscriber.given = turn.new
 
-    # ---- coroutines, on the loop that they were subscribed from
-
-    def _schedule(self, loop: asyncio.AbstractEventLoop, subscriber: Subscriber[S], change: Change[S]) -> None:
-        def start() -> None:
-            subscriber.task = loop.create_task(await_it())
-            subscriber.task.add_done_callback(done)
-
-        async def await_it() -> None:
-            if not subscriber.cancelled:
-                await cast(Awaitable[object], subscriber.callback(change))
-
-        def done(task: asyncio.Task[None]) -> None:
-            if not task.cancelled():
-                if (error := task.exception()) is not None:
-                    subscriber.complaints.raised(error)
-                else:
-                    subscriber.complaints.well()
-            with self._lock:
-                subscriber.task = None
-                subscriber.awaited = False
-                self._look_again()
-
+    def _returned(self, subscriber: Subscriber[S]) -> None:
         with self._lock:
-            subscriber.awaited = True
-        try:
-            loop.call_soon_threadsafe(start)
-        except RuntimeError:  # the loop is closed, and nobody will ever run it again
-            self._cancel(subscriber)
+            subscriber.awaited = False
+            self._look_again()

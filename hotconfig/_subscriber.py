@@ -7,10 +7,10 @@ import functools
 import inspect
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Generic, Self
+from typing import Generic, Self, cast
 
 from hotconfig.snapshot import Change, S, changed_paths
 
@@ -54,7 +54,33 @@ class Subscriber(Generic[S]):
     busy: bool = False  # it is being looked at or called
     awaited: bool = False  # a coroutine of it is scheduled or running
     cancelled: bool = False
-    task: asyncio.Task[None] | None = None  # kept, since a loop holds its tasks weakly
+    task: asyncio.Task[None] | None = None  # kept here, since a loop holds its tasks weakly
+
+    def schedule(self, loop: asyncio.AbstractEventLoop, change: Change[S], returned: Callable[[], None]) -> bool:
+        """Run the coroutine on its loop and call `returned` there at its end; False if the loop is closed."""
+
+        def start() -> None:
+            self.task = loop.create_task(call())
+            self.task.add_done_callback(end)
+
+        async def call() -> None:
+            if not self.cancelled:
+                await cast(Awaitable[object], self.callback(change))
+
+        def end(task: asyncio.Task[None]) -> None:
+            self.task = None
+            if not task.cancelled():
+                if (error := task.exception()) is not None:
+                    self.complaints.raised(error)
+                else:
+                    self.complaints.well()
+            returned()
+
+        try:
+            loop.call_soon_threadsafe(start)
+        except RuntimeError:
+            return False
+        return True
 
 
 class Complaints:

@@ -1,17 +1,24 @@
-"""One PostgreSQL for the session, a database of its own for every test."""
+"""One PostgreSQL for the session, a database of its own for every test; directories for embedded servers."""
 
 from __future__ import annotations
 
 import itertools
 import os
+import shutil
+import signal
+import subprocess
+import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Protocol
 
 import psycopg
 import pytest
 import servers
 from servers import Server
+
+from hotconfig import embedded
 
 _numbers = itertools.count(1)
 
@@ -86,3 +93,37 @@ def connect(database: str) -> Iterator[Connect]:
             return connection
 
         yield connect
+
+
+@pytest.fixture(scope="session")
+def _parent() -> Iterator[Path]:
+    # Not pytest's directory, which the system user that runs the server for root cannot enter.
+    path = Path(tempfile.mkdtemp(prefix="hotconfig-embedded-", dir="/tmp"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture(scope="session")
+def _made(_parent: Path) -> Path:
+    embedded.start(_parent / "made")
+    embedded.leave(_parent / "made")
+    return _parent / "made"
+
+
+@pytest.fixture
+def fresh(_parent: Path) -> Iterator[Path]:
+    """Where an embedded server's directory may be made."""
+    path = Path(tempfile.mkdtemp(dir=_parent)) / "data"
+    path.parent.chmod(0o755)
+    yield path
+    embedded.leave(path)
+    with suppress(FileNotFoundError):  # unless a test has failed there is no server left
+        os.kill(int((path / "postmaster.pid").read_text().split()[0]), signal.SIGQUIT)
+
+
+@pytest.fixture
+def directory(fresh: Path, _made: Path) -> Path:
+    """The directory of an embedded server that was used before; a copy is faster than initdb."""
+    subprocess.run(["cp", "-a", _made, fresh], check=True)
+    return fresh

@@ -1,0 +1,63 @@
+"""What the one statement costs that is load and heartbeat at once, against a statement for each.
+
+    python experiments/look.py [rounds]
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from psycopg.sql import Identifier
+
+from hotconfig import _postgres, embedded, migrations
+from hotconfig._feed import Stop
+from hotconfig._wire import Wire
+from hotconfig.conninfo import resolve
+
+VERSION = """
+    SELECT version, token, EXISTS (SELECT FROM pg_listening_channels() AS c WHERE c = $1) FROM public.config_state
+"""
+DOCUMENT = "SELECT version, token, document FROM public.config_documents WHERE name = $1"
+
+
+def median(times: list[float]) -> float:
+    return sorted(times)[len(times) // 2] * 1000
+
+
+def main(rounds: int) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        url = embedded.start(Path(directory) / "data")
+        migrations.upgrade(url)
+        stop = Stop()
+        wire = Wire.connect(resolve(url).connect_params(), stop, timeout=5)
+        wire.query("LISTEN hotconfig", timeout=5)
+        wire.query("SELECT config_publish('six', jsonb_build_object('prompt', repeat('word ', 1200)))", timeout=5)
+        look = _postgres.LOOK.format(schema=Identifier("public")).as_string()
+        (known,) = wire.query("SELECT version, token FROM config_documents", timeout=5)
+        version, token = (None if each is None else each.decode() for each in known)
+        asked: dict[str, list[tuple[str, list[str | None]]]] = {
+            "nothing new, one statement": [(look, ["six", "hotconfig", version, token])],
+            "nothing new, version alone": [(VERSION, ["hotconfig"])],
+            "something new, one statement": [(look, ["six", "hotconfig", None, None])],
+            "something new, version then document": [(VERSION, ["hotconfig"]), (DOCUMENT, ["six"])],
+        }
+        times: dict[str, list[float]] = {name: [] for name in asked}
+        for _ in range(rounds):
+            for name, statements in asked.items():
+                began = time.perf_counter()
+                for statement, params in statements:
+                    wire.query(statement, *params, timeout=5)
+                times[name].append(time.perf_counter() - began)
+        for name, measured in times.items():
+            print(f"{name}: median {median(measured):.3f} ms")
+        wire.close()
+        stop.close()
+        embedded.leave()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 2000)
