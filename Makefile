@@ -17,7 +17,7 @@ lint: .venv/installed
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	.venv/bin/basedpyright
+	.venv/bin/pyright
 
 # Each .venv* is made once, and again when pyproject.toml changes.
 .venv/installed: pyproject.toml

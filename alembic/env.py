@@ -8,9 +8,8 @@ import sqlalchemy as sa
 from alembic import context
 
 from hotconfig import migrations, models
-from hotconfig.conninfo import schema_name
 
-schema = schema_name(context.config.attributes.get("schema"))
+schema = migrations.schema_name(context.config.attributes.get("schema"))
 
 # An application has its own alembic_version beside this one.
 OPTIONS: dict[str, Any] = {

@@ -37,5 +37,6 @@ def start(
     Raises:
         HotConfigError: it was started with other arguments; call `close()` first.
     """
-    default._configure(Settings(conninfo, ProfileConfig, None, profile, schema, heartbeat, cache))
-    return default.start(timeout=timeout)
+    wanted = Settings(conninfo, ProfileConfig, None, profile, schema, heartbeat, cache)
+    default._ensure_started(timeout, reopen=True, wanted=wanted)
+    return default

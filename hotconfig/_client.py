@@ -197,7 +197,7 @@ class Client(Holder[S]):
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             with self._lock:
-                snapshot, status = self._latest(), self._status
+                snapshot, status, rejected = self._latest(), self._status, self._rejected
                 closed = self._closed
             if closed:
                 raise Closed("the client was closed while something waited for it")
@@ -205,8 +205,8 @@ class Client(Holder[S]):
                 if until(snapshot):
                     return snapshot
             elif version is not None and status is not None and (status.version or 0) >= version:
-                if status.rejected_version is not None and status.error is not None:
-                    raise status.error
+                if rejected is not None:
+                    raise rejected.with_traceback(None)  # which would grow with every raise
                 return snapshot
             with self._lock:
                 remaining = None if deadline is None else deadline - time.monotonic()

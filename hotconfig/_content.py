@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from hotconfig._feed import Beat, Down, Item, Published
 from hotconfig.errors import HotConfigError, InvalidConfig, NoDefaultProfile, NoSuchDocument, NoSuchProfile
-from hotconfig.snapshot import S, changed_paths
+from hotconfig.snapshot import S, Snapshot, changed_paths
 
 logger = logging.getLogger("hotconfig")
 
@@ -59,16 +59,23 @@ class Content(Generic[S]):
 
     def __init__(self, model: type[S], document: str, snapshot: S | None = None) -> None:
         self.snapshot = snapshot
-        self.status = Status("stale", document, document_version=snapshot.version if snapshot else None)
+        self.status = Status("stale", document, document_version=None if snapshot is None else snapshot.version)
         self.checked = time.monotonic()
         self._model = model
-        self._wrong: HotConfigError | None = None  # with the content
+        self.wrong: HotConfigError | None = None  # with the content, whatever the link is like
         self._polling: str | None = None
         self._failures = 0
 
     @property
     def rejected(self) -> bool:
         return self.status.rejected_version is not None
+
+    @property
+    def rejection(self) -> InvalidConfig | None:
+        return self.wrong if isinstance(self.wrong, InvalidConfig) else None
+
+    def follows(self, model: type[Snapshot], document: str) -> bool:
+        return self._model is model and self.status.document == document
 
     def take(self, item: Item) -> None:
         """Learn from an item. Raises nothing: what is wrong is in the status."""
@@ -78,7 +85,7 @@ class Content(Generic[S]):
         self._heard(item)
         if isinstance(item, Published):
             self._read(item)
-        self.status = replace(self.status, error=self._wrong)
+        self.status = replace(self.status, error=self.wrong)
 
     def start_from(self, snapshot: S | None) -> None:
         """Serve a snapshot that the disk remembers, while the link is down."""
@@ -118,23 +125,22 @@ class Content(Generic[S]):
     def _read(self, item: Published) -> None:
         document = self.status.document
         if item.json is None:
-            self._wrong = missing(document)
+            self.wrong = missing(document)
             if self.snapshot is not None:
-                logger.warning("%s: the last snapshot serves on: %s", document, self._wrong)
+                logger.warning("%s: the last snapshot serves on: %s", document, self.wrong)
             self.status = replace(self.status, rejected_version=None)
             return
         try:
             snapshot = parse(self._model, item.json, document)
         except InvalidConfig as error:
-            self._wrong = error
+            self.wrong = error
             if self.snapshot is not None:
                 logger.error("%s: rejected: %s", document, error)  # noqa: TRY400  # a traceback would show values
             self.status = replace(self.status, rejected_version=item.document_version)
             return
-        old, self.snapshot, self._wrong = self.snapshot, snapshot, None
+        old, self.snapshot, self.wrong = self.snapshot, snapshot, None
         if old is not None and logger.isEnabledFor(logging.INFO):
-            paths = ", ".join(changed_paths(old, snapshot)) or "nothing differs"
-            logger.info("%s: applied version %d: %s", document, snapshot.version, paths)
+            logger.info("%s: applied version %d: %s", document, snapshot.version, _differing(old, snapshot))
         self.status = replace(
             self.status,
             document_version=snapshot.version,
@@ -159,6 +165,13 @@ def parse(model: type[S], json: bytes, document: str) -> S:
     raise InvalidConfig(
         f"document {document!r} does not fit {model.__name__}: {what}. Correct the rows, or roll the change back."
     ) from cause
+
+
+def _differing(old: S, new: S) -> str:
+    try:
+        return ", ".join(changed_paths(old, new)) or "nothing differs"
+    except Exception as error:  # noqa: BLE001  # the comparison of a value may raise anything
+        return f"comparing raised {type(error).__name__}"
 
 
 def missing(document: str) -> NoSuchDocument:

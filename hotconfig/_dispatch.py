@@ -226,6 +226,7 @@ class Dispatcher(Generic[S]):
         def run() -> None:
             while (turn := self._next(worker)) is not None:
                 self._tell(*turn)
+                del turn  # what was cancelled meanwhile is not kept by a thread that waits
 
         # In a context of its own: what is pinned in this thread is not pinned there.
         run_unpinned = functools.partial(contextvars.Context().run, run)
@@ -267,6 +268,7 @@ class Dispatcher(Generic[S]):
             self._start_threads()  # somebody who watches this one
             if late is not None:
                 late.complaints.slow(self.slow_after)
+            del late
 
     def _take(self) -> tuple[Subscriber[S], _Turn[S]] | None:
         while True:

@@ -11,7 +11,6 @@ import contextlib
 import os
 import selectors
 import socket
-import threading
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -56,27 +55,33 @@ Feed: TypeAlias = Generator[Item, bool, None]
 
 
 class Stop:
-    """An event that ends waits on sockets too: `select` on it beside them."""
+    """An event that ends waits on sockets too: `select` on it beside them.
+
+    It has no lock: the garbage collector may set it in the middle of a wait in the same thread.
+    """
 
     def __init__(self) -> None:
-        self._set = threading.Event()
+        self._set = False
         self._pid = os.getpid()
         self._receiver, self._sender = socket.socketpair()
         self._sender.setblocking(False)
 
     def set(self) -> None:
         """Idempotent, from any thread. In a forked child it must not wake the parent, whose socket this is."""
-        self._set.set()
+        self._set = True
         if self._pid == os.getpid():
-            with contextlib.suppress(OSError):  # closed: nobody waits any more
+            with contextlib.suppress(OSError):  # closed: nobody waits any more; or full: told often enough
                 self._sender.send(b"\0")
 
     def is_set(self) -> bool:
-        return self._set.is_set()
+        return self._set
 
     def wait(self, timeout: float) -> bool:
         """Wait at most `timeout` seconds; True if set."""
-        return self._set.wait(timeout)
+        with Selector() as selector:
+            selector.register(self, selectors.EVENT_READ)
+            selector.select(timeout)
+        return self._set
 
     def close(self) -> None:
         """Idempotent; `set` may still be called."""

@@ -16,11 +16,11 @@ from hotconfig._content import Content, Status
 from hotconfig._dispatch import Dispatcher
 from hotconfig._run import Run
 from hotconfig._settings import Settings
-from hotconfig.errors import Closed, HotConfigError
+from hotconfig.errors import Closed, HotConfigError, InvalidConfig
 from hotconfig.snapshot import S
 
 CHILD_START = 1.0  # seconds that the first use in a forked child may block
-AT_EXIT = 2.0  # seconds that a client may take to close at the interpreter's exit
+AT_EXIT = 2.0  # seconds that all clients together may take to close at the interpreter's exit
 
 
 class Holder(Generic[S]):
@@ -32,17 +32,20 @@ class Holder(Generic[S]):
         self._newest: S | None = None  # the same, were nothing pinned; the last one if there is none
         self._snapshot: S | None = None
         self._status: Status | None = None
+        self._rejected: InvalidConfig | None = None  # why the newest version of the document is not the snapshot
         self._run: Run[S] | None = None
         self._dispatcher: Dispatcher[S] | None = None
-        self._overrides: tuple[S, ...] = ()  # of hotconfig.testing, the innermost last
+        self._overrides: tuple[tuple[S], ...] = ()  # of hotconfig.testing, the innermost last
         self._pinned = 0  # contexts that are pinned
         self._closed = False
+        self._forget: weakref.finalize[[], Holder[S]] | None = None  # ends the run of a client that is forgotten
         self._renew_locks()
         _fork.owners.add(self)
 
     def _renew_locks(self) -> None:
-        # Guards all the fields above and below. Under it only references move.
-        self._lock = threading.Lock()
+        # Guards all the fields above and below. Under it only references move. Reentrant, because the garbage collector
+        # may run in the middle of it, and leave a pinned() that somebody forgot.
+        self._lock = threading.RLock()
         self._moved = threading.Condition(self._lock)  # for wait_for: the snapshot, the status or `closed` changed
         self._starting: Future[None] | None = None
 
@@ -53,9 +56,13 @@ class Holder(Generic[S]):
         pinned = _pin.find(self)
         if pinned is not None:
             return cast(S, pinned)
-        if not (self._closed and self._snapshot is not None):
+        if not (self._overrides or self._started() or (self._closed and self._snapshot is not None)):
             self._ensure_started()
         return self._latest()
+
+    def _served(self) -> S | None:
+        overrides = self._overrides
+        return overrides[-1][0] if overrides else self._snapshot
 
     def _latest(self) -> S:
         newest = self._newest
@@ -64,14 +71,16 @@ class Holder(Generic[S]):
 
     def _refresh(self) -> None:
         # With the lock held. A pin anywhere sends everybody the long way, and so does a fork until the child's start.
-        newest = self._overrides[-1] if self._overrides else self._snapshot
-        self._newest = newest or self._newest
-        served = self._overrides or self._started() or self._closed
-        self._fast = newest if served and not self._pinned else None
+        served = self._served()
+        if served is not None:  # else subscribers keep what an override has told them
+            self._newest = served
+        self._fast = served if (self._overrides or self._started() or self._closed) and not self._pinned else None
 
     @contextmanager
     def _pinning(self) -> Iterator[S]:
-        snapshot = self._fast or self._look_closer()
+        snapshot = self._fast
+        if snapshot is None:
+            snapshot = self._look_closer()
         with self._lock:
             self._pinned += 1
             self._refresh()
@@ -85,16 +94,21 @@ class Holder(Generic[S]):
 
     @contextmanager
     def _overriding(self, snapshot: S) -> Iterator[S]:
-        self._override((*self._overrides, snapshot))
+        # A tuple of its own, to be found again: overrides of two threads need not end in the order in which they began,
+        # and one snapshot may be given twice.
+        override = (snapshot,)
+        with self._lock:
+            self._overrides = (*self._overrides, override)
+        self._announce_override()
         try:
             yield snapshot
         finally:
-            # By identity: overrides of two threads need not end in the order in which they began.
-            self._override(tuple(each for each in self._overrides if each is not snapshot))
+            with self._lock:
+                self._overrides = tuple(each for each in self._overrides if each is not override)
+            self._announce_override()
 
-    def _override(self, overrides: tuple[S, ...]) -> None:
+    def _announce_override(self) -> None:
         with self._lock:
-            self._overrides = overrides
             self._refresh()
             self._moved.notify_all()
             dispatcher = self._dispatcher
@@ -107,8 +121,14 @@ class Holder(Generic[S]):
     def _started(self) -> bool:
         return self._run is not None and self._run.mine
 
-    def _ensure_started(self, timeout: float = 10.0, *, reopen: bool = False) -> None:
+    def _ensure_started(
+        self, timeout: float = 10.0, *, reopen: bool = False, wanted: Settings[S] | None = None
+    ) -> None:
         with self._lock:
+            if wanted is not None and wanted != self._settings:
+                if self._starting is not None or self._started():
+                    raise HotConfigError("started already with other arguments: call close() first")
+                self._settings = wanted
             if self._overrides or self._started():
                 return
             if self._closed and not reopen:
@@ -119,39 +139,53 @@ class Holder(Generic[S]):
             begun.result()
             return
         try:
-            self._start(timeout)
+            self._start(timeout, starting)
         except BaseException as error:
-            with self._lock:
-                self._starting = None
-            starting.set_exception(error)
+            self._end_start(starting)
+            # Others who wait for this start were not interrupted themselves.
+            interrupted = HotConfigError("the start was interrupted in another thread: try again")
+            starting.set_exception(error if isinstance(error, Exception) else interrupted)
             raise
-        with self._lock:
-            self._starting = None
+        self._end_start(starting)
         starting.set_result(None)
 
-    def _start(self, timeout: float) -> None:
-        inherited = self._run
+    def _end_start(self, starting: Future[None]) -> None:
+        with self._lock:
+            if self._starting is starting:
+                self._starting = None
+
+    def _start(self, timeout: float, starting: Future[None]) -> None:
+        with self._lock:
+            settings, inherited = self._settings, self._run
         if inherited is None:
-            run = Run(self._settings, None, timeout=timeout)
+            run = Run(settings, None, timeout=timeout)
         else:  # from the parent of this process
             inherited.stop()
-            run = Run(self._settings, self._snapshot, timeout=min(timeout, CHILD_START))
+            run = Run(settings, inherited.content, timeout=min(timeout, CHILD_START))
         with self._lock:
-            self._run, self._closed = run, False
-            self._take(run.content)
+            wanted = self._starting is starting
+            if wanted:
+                self._run, self._closed = run, False
+                self._take(run.content)
+                if self._forget is not None:
+                    self._forget.detach()
+                self._forget = weakref.finalize(self, run.stop)
             dispatcher = self._dispatcher
-        weakref.finalize(self, run.stop)
-        run.follow(self._swap)
+        if not wanted:
+            run.abandon()
+            raise Closed("the client was closed while it started")
+        # Registered last, called first: before an embedded server that this start may have brought leaves.
+        atexit.unregister(_stop_all)
+        atexit.register(_stop_all)
+        try:
+            run.follow(self._swap)
+        except BaseException:
+            with self._lock:
+                self._run = None
+                self._refresh()
+            raise
         if dispatcher is not None:
             dispatcher.wake()
-
-    def _configure(self, wanted: Settings[S]) -> None:
-        with self._lock:
-            if self._settings == wanted:
-                return
-            if self._starting is not None or self._started():
-                raise HotConfigError("started already with other arguments: call close() first")
-            self._settings = wanted
 
     def _swap(self, run: Run[S]) -> bool:
         """In the listener thread: swap, then dispatch. False if this run is no longer the client's."""
@@ -167,7 +201,7 @@ class Holder(Generic[S]):
 
     def _take(self, content: Content[S]) -> None:
         # With the lock held.
-        self._snapshot, self._status = content.snapshot, content.status
+        self._snapshot, self._status, self._rejected = content.snapshot, content.status, content.rejection
         self._refresh()
         self._moved.notify_all()
 
@@ -177,6 +211,10 @@ class Holder(Generic[S]):
             run, self._run = self._run, None
             dispatcher, self._dispatcher = self._dispatcher, None
             self._closed = True
+            self._starting = None  # whoever is starting it finds that out
+            if self._forget is not None:
+                self._forget.detach()
+                self._forget = None
             self._refresh()
             self._moved.notify_all()
         if run is not None:
@@ -194,9 +232,12 @@ class Holder(Generic[S]):
             self._dispatcher.after_fork()
 
 
-@atexit.register
 def _stop_all() -> None:
     # The threads are daemons; this lets them say goodbye to the server, which frees their sessions at once.
-    for owner in list(_fork.owners):
-        if isinstance(owner, Holder) and owner._started():
-            owner._stop(AT_EXIT)
+    started = [owner for owner in list(_fork.owners) if isinstance(owner, Holder) and owner._started()]
+    deadline = time.monotonic() + AT_EXIT
+    for owner in started:
+        if (run := owner._run) is not None:
+            run.stop()  # all at once, so that they say it side by side
+    for owner in started:
+        owner._stop(max(0.0, deadline - time.monotonic()))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextvars
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 
 @dataclass(slots=True, eq=False)
 class Pin:
-    """Marked when it is left, since the variable cannot be reset from another context than it was set in."""
+    """Marked when it is left, which may be in another context than it was set in."""
 
     owner: object
     value: object
@@ -32,10 +32,15 @@ def find(owner: object) -> object | None:
 def pinning(owner: object, value: object) -> Iterator[None]:
     """Pin within; asyncio tasks and `asyncio.to_thread` inherit it."""
     pin = Pin(owner, value)
-    token = _pins.set((*_pins.get(), pin))
+    _pins.set((*_held(), pin))
     try:
         yield
     finally:
         pin.left = True
-        with suppress(ValueError):  # left in another context, as an async generator that is closed elsewhere
-            _pins.reset(token)
+        # Not a reset of the variable: that fails in another context, as that of an async generator which is closed
+        # elsewhere, and two generators that take turns in one context do not leave in the order of a stack.
+        _pins.set(_held())
+
+
+def _held() -> tuple[Pin, ...]:
+    return tuple(pin for pin in _pins.get() if not pin.left)

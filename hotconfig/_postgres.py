@@ -55,11 +55,11 @@ def feed(document: str, stop: Stop, *, target: Target, schema: str, heartbeat: f
     """Follow one document. The first item comes within `timeout` seconds, whatever it is."""
     known = Known(document, schema, _conninfo.channel(schema), heartbeat, target)
     failures = 0
-    patience = timeout
+    deadline = time.monotonic() + timeout
     while not stop.is_set():
         began = time.monotonic()
         try:
-            yield from _session(known, stop, patience)
+            yield from _session(known, stop, deadline)
         except Stopped:
             return
         except (Lost, Refused) as error:
@@ -67,11 +67,12 @@ def feed(document: str, stop: Stop, *, target: Target, schema: str, heartbeat: f
         except HotConfigError as error:
             down = error
         except Exception as error:  # whatever it is, the process goes on and so do we
-            logger.exception("the feed failed; it goes on")
+            if failures == 0:
+                logger.exception("the feed failed; it goes on")
             down = unavailable(f"{type(error).__name__} in the feed", target)
         else:
             continue  # a standby: look for a primary
-        patience = math.inf
+        deadline = math.inf
         if time.monotonic() - began > STABLE:
             failures = 0
         yield Down(down)
@@ -105,18 +106,18 @@ class Known:
         return name.encode("ascii", "replace")[:63].decode()
 
 
-def _session(known: Known, stop: Stop, patience: float) -> Generator[Item, bool, None]:
+def _session(known: Known, stop: Stop, deadline: float) -> Generator[Item, bool, None]:
     """One connection's life. Returns only to look for a primary; any error leaves it."""
-    wire, polling = _connect(known, stop, patience)
+    wire, polling = _connect(known, stop, deadline)
     try:
         if polling is None:
-            polling = _listen(wire, known, stop, min(ANSWER, patience))
+            polling = _listen(wire, known, stop, deadline)
         standby = wire.parameter("in_hot_standby") == "on"
         acknowledged = known.application_name
         while True:
             before = known.version, known.token
-            item = _look(wire, known, standby, polling, min(ANSWER, patience))
-            patience = math.inf
+            item = _look(wire, known, standby, polling, _left(deadline))
+            deadline = math.inf
             known.rejected = yield item
             if acknowledged != (name := known.application_name):
                 wire.query("SELECT set_config('application_name', $1, false)", name, timeout=ANSWER)
@@ -129,6 +130,10 @@ def _session(known: Known, stop: Stop, patience: float) -> Generator[Item, bool,
             wire.notified(known.heartbeat * random.uniform(0.9, 1.1))
     finally:
         wire.close()
+
+
+def _left(deadline: float, at_most: float = ANSWER) -> float:
+    return min(at_most, max(0.0, deadline - time.monotonic()))
 
 
 def _look(wire: Wire, known: Known, standby: bool, polling: str | None, timeout: float) -> Beat:
@@ -163,20 +168,23 @@ def _look(wire: Wire, known: Known, standby: bool, polling: str | None, timeout:
     )
 
 
-def _connect(known: Known, stop: Stop, patience: float) -> tuple[Wire, str | None]:
+def _connect(known: Known, stop: Stop, deadline: float) -> tuple[Wire, str | None]:
     """A connection to the primary, or else to a standby and why that means polling."""
     params = known.target.connect_params()
     hosts = _hosts(params)
-    per_host = min(CONNECT, patience) / len(hosts)
-    if "connect_timeout" in params:
-        per_host = min(max(float(params["connect_timeout"]), 1.0), patience)
+    per_host = _connect_timeout(params)
+    if per_host is None:
+        per_host = CONNECT
+        deadline = min(deadline, time.monotonic() + CONNECT)
     standby: Wire | None = None
     errors: list[str] = []
     try:
-        for host in hosts:
+        for i, host in enumerate(hosts):
             wanted = {**DEFAULTS, **params, **host, "application_name": known.application_name}
+            # A host that does not answer leaves the others their share of the time.
+            share = _left(deadline, math.inf) / (len(hosts) - i)
             try:
-                wire = Wire.connect(wanted, stop, timeout=per_host)
+                wire = Wire.connect(wanted, stop, timeout=min(per_host, share))
             except Lost as error:
                 errors.append(str(error).strip())
                 continue
@@ -210,6 +218,8 @@ def _hosts(params: Mapping[str, str]) -> list[dict[str, str]]:
     """One entry for each host of a multi-host conninfo: libpq's own loop has no time-out when it does not block."""
     lists = {name: params[name].split(",") for name in ("host", "hostaddr", "port") if params.get(name)}
     count = max([len(values) for values in lists.values()], default=1)
+    if any(len(values) not in (1, count) for values in lists.values()):
+        return [{}]  # libpq says what is wrong with it
     hosts = [
         {name: values[i] if len(values) > 1 else values[0] for name, values in lists.items()} for i in range(count)
     ]
@@ -218,56 +228,68 @@ def _hosts(params: Mapping[str, str]) -> list[dict[str, str]]:
     return hosts
 
 
-def _listen(wire: Wire, known: Known, stop: Stop, timeout: float) -> str | None:
+def _connect_timeout(params: Mapping[str, str]) -> float | None:
+    """Seconds for one host, if the conninfo says so; libpq itself looks at it only when it blocks."""
+    given = params.get("connect_timeout", "0")
+    try:
+        seconds = int(given)
+    except ValueError:
+        raise unavailable(f"connect_timeout is {given!r}, not a whole number") from None
+    return seconds if seconds > 0 else None
+
+
+def _listen(wire: Wire, known: Known, stop: Stop, deadline: float) -> str | None:
     """Listen, or say why notifications do not arrive here."""
-    pid = wire.query("SELECT pg_backend_pid()", timeout=timeout)[0][0]
+    pid = wire.query("SELECT pg_backend_pid()", timeout=_left(deadline))[0][0]
     # Before any SET: behind a pooler that shares sessions it would fall upon others.
-    if pid != str(wire.backend_pid).encode() and not _passes_notifications(wire, known, stop, timeout):
+    if pid != str(wire.backend_pid).encode() and not _passes_notifications(wire, stop, deadline):
         return (
             "a connection pooler in transaction mode swallows notifications; "
             "connect to the server itself or to a pool in session mode"
         )
-    wire.query(SETTINGS, timeout=timeout)
+    wire.query(SETTINGS, timeout=_left(deadline))
     listen = f"LISTEN {Identifier(known.channel).as_string()}"
     try:
-        wire.query(listen, timeout=timeout)
+        wire.query(listen, timeout=_left(deadline))
     except Refused as refused:
         if refused.sqlstate == "25006":
             return "a standby does not pass notifications on"
         if refused.sqlstate != "58P01":
             raise
         # A server's bug, since mended: VACUUM removed what the queue still needs. This call moves the queue on.
-        wire.query("SELECT pg_notification_queue_usage()", timeout=timeout)
-        wire.query(listen, timeout=timeout)
+        wire.query("SELECT pg_notification_queue_usage()", timeout=_left(deadline))
+        wire.query(listen, timeout=_left(deadline))
     return None
 
 
-def _passes_notifications(wire: Wire, known: Known, stop: Stop, timeout: float) -> bool:
+def _passes_notifications(wire: Wire, stop: Stop, deadline: float) -> bool:
     """Whether a notification from another session comes through the pooler."""
     probe = Identifier(f"hotconfig_probe_{secrets.token_hex(8)}").as_string()
-    params = {**DEFAULTS, **known.target.connect_params(), "application_name": "hotconfig probe"}
     try:
-        wire.query(f"LISTEN {probe}", timeout=timeout)
-        other = Wire.connect({**params, **_hosts(params)[0]}, stop, timeout=timeout)
+        wire.query(f"LISTEN {probe}", timeout=_left(deadline))
+        other = Wire.connect({**wire.params, "application_name": "hotconfig probe"}, stop, timeout=_left(deadline))
         try:
-            other.query(f"NOTIFY {probe}", timeout=timeout)
+            other.query(f"NOTIFY {probe}", timeout=_left(deadline))
         finally:
             other.close()
-        passed = wire.notified(min(PROBE, timeout))
-        wire.query(f"UNLISTEN {probe}", timeout=timeout)
+        passed = wire.notified(_left(deadline, PROBE))
+        wire.query(f"UNLISTEN {probe}", timeout=_left(deadline))
     except Refused:
         return False
     return passed
 
 
-def unavailable(message: str, target: Target | None = None) -> Unavailable:
+def unavailable(message: str, target: Target | None = None, sqlstate: str = "") -> Unavailable:
     """What libpq or the server said, and what to do next."""
     text = " ".join(message.split())
-    step = next(step for known, step in NEXT_STEPS if known in text)
+    known_as = f"{text} {MEANING.get(sqlstate, '')}"
+    step = next(step for known, step in NEXT_STEPS if known in known_as)
     where = f"cannot use PostgreSQL at {target}" if target else "cannot use PostgreSQL"
-    return Unavailable(f"{where}: {text}. Next: {step}.")
+    return Unavailable(f"{where}: {text.rstrip('.?')}. Next: {step}.")
 
 
+# In whatever language the server speaks.
+MEANING = {"42501": "permission denied", "57014": "statement timeout"}
 NEXT_STEPS = (
     ("permission denied", "GRANT hotconfig_reader TO the role that connects"),
     ("pg_hba.conf", "let pg_hba.conf admit this host, user and database"),
@@ -278,6 +300,8 @@ NEXT_STEPS = (
     ("too many", "raise max_connections, or close connections"),
     ("connection slots", "raise max_connections, or close connections"),
     ("certificate", "check sslmode, sslrootcert and the server's certificate"),
+    ("could not match", "give one port, or one for each host"),
+    ("connect_timeout", "write it in whole seconds"),
     ("SSL", "check sslmode, and whether the server offers TLS"),
     ("translate host name", "correct the host in the address"),
     ("statement timeout", "look for a lock on hotconfig's tables, such as an open ALTER TABLE"),
@@ -293,4 +317,4 @@ def _explain(error: Lost | Refused, known: Known) -> HotConfigError:
             f"{known.target} has no hotconfig tables in schema {known.schema!r}: "
             "run `hotconfig migrate`, or call hotconfig.migrations.upgrade(), or name the schema"
         )
-    return unavailable(str(error), known.target)
+    return unavailable(str(error), known.target, sqlstate)

@@ -25,8 +25,8 @@ logger = logging.getLogger("hotconfig")
 class Run(Generic[S]):
     """From start to close, or to the fork."""
 
-    def __init__(self, settings: Settings[S], inherited: S | None, *, timeout: float) -> None:
-        """Connect and load, at most `timeout` seconds; with an inherited snapshot, serve that if it fails.
+    def __init__(self, settings: Settings[S], inherited: Content[S] | None, *, timeout: float) -> None:
+        """Connect and load, at most `timeout` seconds; if that fails, serve what is inherited of this document.
 
         Raises what `Client.start` raises, and has then closed everything.
         """
@@ -34,7 +34,8 @@ class Run(Generic[S]):
         self._settings = settings
         self._thread: threading.Thread | None = None
         document = settings.document_name()
-        self.content = Content(settings.model, document, inherited)
+        followed = inherited is not None and inherited.follows(settings.model, document)
+        self.content = Content(settings.model, document, inherited.snapshot if inherited and followed else None)
         target = _conninfo.resolve(settings.conninfo)
         schema = _conninfo.schema_name(settings.schema)
         _fork.release()
@@ -63,10 +64,15 @@ class Run(Generic[S]):
         """Go on in a thread of its own; `swap` takes over what is new, and says whether to go on."""
         document = self.content.status.document
         # Held weakly: a client that is forgotten ends.
-        self._thread = threading.Thread(
+        thread = threading.Thread(
             target=self._follow, args=(WeakMethod(swap),), name=f"hotconfig-{document}", daemon=True
         )
-        self._thread.start()
+        try:
+            thread.start()
+        except BaseException:  # too many threads, or the interpreter is about to end
+            self._end()
+            raise
+        self._thread = thread  # not before: one that has not started cannot be joined
         logger.info("%s: started at version %s", document, self.content.status.document_version)
 
     def _follow(self, swap: WeakMethod[Callable[[Run[S]], bool]]) -> None:
@@ -85,11 +91,14 @@ class Run(Generic[S]):
         finally:
             self._end()
 
+    def abandon(self) -> None:
+        """End a run that is not followed."""
+        self._end()
+
     def stop(self) -> None:
         """Tell the thread to end. In a forked child: give up what the parent uses."""
-        if self.mine:
-            self._stop.set()
-        else:
+        self._stop.set()
+        if not self.mine:
             self._stop.close()
 
     def join(self, timeout: float) -> None:
@@ -100,7 +109,8 @@ class Run(Generic[S]):
         thread.join(timeout)
         if thread.is_alive():
             logger.warning("thread %s has not ended in time; it will by itself", thread.name)
-        logger.info("%s: stopped", self.content.status.document)
+        else:
+            logger.info("%s: stopped", self.content.status.document)
 
     def _end(self) -> None:
         self._feed.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic
 
@@ -17,7 +17,7 @@ from hotconfig.snapshot import S, Snapshot
 class Settings(Generic[S]):
     """As they were given: what the environment adds is read at the start."""
 
-    conninfo: Conninfo | None
+    conninfo: Conninfo | None = field(repr=False)  # it may hold a password
     model: type[S]
     document: str | None
     profile: str | None

@@ -40,7 +40,8 @@ class Stopped(Exception):
 class Wire:
     """A connection: `connect`, `query`, `notified`, `close`; used by one thread at a time."""
 
-    def __init__(self, pgconn: pq.abc.PGconn, stop: Stop) -> None:
+    def __init__(self, pgconn: pq.abc.PGconn, stop: Stop, params: Mapping[str, str]) -> None:
+        self.params = params
         self._pgconn = pgconn
         self._stop = stop
         self._pid = os.getpid()
@@ -58,11 +59,11 @@ class Wire:
         deadline = time.monotonic() + timeout
         pgconn = pq.PGconn.connect_start(make_conninfo("", **params).encode())
         try:
-            pgconn.nonblocking = 1
             while pgconn.status != pq.ConnStatus.BAD:
                 polled = pgconn.connect_poll()
                 if polled == pq.PollingStatus.OK:
-                    return cls(pgconn, stop)
+                    pgconn.nonblocking = 1
+                    return cls(pgconn, stop, params)
                 if polled == pq.PollingStatus.FAILED:
                     break
                 if not _wait(pgconn, stop, deadline, writing=polled == pq.PollingStatus.WRITING):

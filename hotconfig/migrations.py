@@ -30,6 +30,7 @@ from psycopg.sql import SQL, Identifier, Literal
 from hotconfig import conninfo as _conninfo
 from hotconfig import models
 from hotconfig._postgres import unavailable
+from hotconfig.errors import Unavailable
 
 if TYPE_CHECKING:
     from hotconfig.conninfo import Conninfo
@@ -59,7 +60,7 @@ def upgrade(conninfo: Conninfo | None = None, *, schema: str | None = None) -> N
 
     Raises:
         Unavailable: the server cannot be reached, or the role may not create tables there.
-        ValueError: the URL is malformed, or the schema's name is too long for a notification channel.
+        ValueError: the URL is malformed, or the schema's name is one that `schema_name` refuses.
     """
     with _alembic(conninfo, schema) as config:
         command.upgrade(config, "head")
@@ -79,14 +80,12 @@ def status(conninfo: Conninfo | None = None, *, schema: str | None = None) -> Re
     """Which revision the database has, and which one this hotconfig brings.
 
     Raises:
-        Unavailable: the server cannot be reached.
+        Unavailable: the server cannot be reached, or the role may not read the revision.
     """
+    opts = {"version_table": VERSION_TABLE, "version_table_schema": schema_name(schema)}
+    head = ScriptDirectory(str(_shipped("alembic"))).get_current_head()
     with connect(conninfo) as connection:
-        context = MigrationContext.configure(
-            connection,
-            opts={"version_table": VERSION_TABLE, "version_table_schema": _conninfo.schema_name(schema)},
-        )
-        head = ScriptDirectory(str(_shipped("alembic"))).get_current_head()
+        context = MigrationContext.configure(connection, opts=opts)
         return Revision(current=context.get_current_revision(), head=head or "")
 
 
@@ -183,9 +182,28 @@ def _qualified(table: str, schema: str | None) -> str:
 # What alembic/env.py and its revisions use.
 
 
+def schema_name(schema: str | None = None) -> str:
+    """`hotconfig.conninfo.schema_name()`, less the names that cannot be migrated.
+
+    Raises:
+        ValueError: PostgreSQL reserves the name, it is too long for a notification channel, or the SQL files cannot
+            hold it: a control character would end a comment, and two dollars in a row a function's body.
+    """
+    name = _conninfo.schema_name(schema)
+    if name.startswith("pg_"):
+        raise ValueError(f"schema {name!r}: PostgreSQL reserves names that begin with pg_")
+    if "$$" in name or re.search(r"[\x00-\x1f\x7f]", name):
+        raise ValueError(f"schema {name!r} has a control character or two dollars in a row")
+    return name
+
+
 @contextmanager
 def connect(conninfo: Conninfo | None = None) -> Iterator[sa.Connection]:
-    """A connection of SQLAlchemy to wherever hotconfig is configured to be."""
+    """A connection of SQLAlchemy to wherever hotconfig is configured to be.
+
+    Raises `Unavailable`, with a next step, for what happens to it: a lost server, a missing privilege, a table that is
+    still watched.
+    """
     target = _conninfo.resolve(conninfo)
 
     def creator() -> psycopg.Connection:
@@ -195,8 +213,20 @@ def connect(conninfo: Conninfo | None = None) -> Iterator[sa.Connection]:
             raise unavailable(str(error), target) from error
 
     engine = sa.create_engine("postgresql+psycopg://", creator=creator, poolclass=sa.NullPool)
-    with engine.connect() as connection:
-        yield connection
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except sa.exc.DBAPIError as error:
+        match error.orig:
+            case psycopg.errors.InsufficientPrivilege() as refused:
+                step = "let a role migrate that owns hotconfig's tables, or may create them in this database and schema"
+            case psycopg.errors.DependentObjectsStillExist() as refused:
+                step = "stop watching these tables: op.unwatch_table(), or SELECT config_unwatch('table', 'document')"
+            case psycopg.OperationalError() as refused:
+                raise unavailable(str(refused), target) from error
+            case _:
+                raise
+        raise Unavailable(f"{' '.join(str(refused).split())}. Next: {step}.") from error
 
 
 def prepare(connection: sa.Connection, schema: str) -> None:
@@ -264,10 +294,7 @@ def _alembic(conninfo: Conninfo | None, schema: str | None) -> Iterator[Config]:
     config = Config()
     config.set_main_option("script_location", str(_shipped("alembic")).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
-    config.attributes["schema"] = _conninfo.schema_name(schema)
+    config.attributes["schema"] = schema_name(schema)
     with connect(conninfo) as connection, connection.begin():
         config.attributes["connection"] = connection
-        try:
-            yield config
-        except sa.exc.ProgrammingError as error:
-            raise unavailable(str(error.orig)) from error
+        yield config

@@ -59,6 +59,11 @@ class Base(DeclarativeBase):
     type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: DateTime(timezone=True), dict[str, Any]: JSONB}
 
 
+def _settings() -> Any:
+    # The row goes with its profile: by the session if it is loaded, by the foreign key if it is not.
+    return relationship(back_populates="profile", cascade="all, delete-orphan", passive_deletes=True)
+
+
 class _Row:
     id: Mapped[int] = mapped_column(Integer, Identity(), primary_key=True)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -81,10 +86,10 @@ class ConfigProfile(_Row, Base):
     created_by: Mapped[str | None] = mapped_column(String(255), server_default=ACTOR)
     updated_by: Mapped[str | None] = mapped_column(String(255), server_default=ACTOR)
 
-    ai_infra: Mapped[ConfigAIInfra | None] = relationship(back_populates="profile", passive_deletes=True)
-    genie_space: Mapped[ConfigGenieSpace | None] = relationship(back_populates="profile", passive_deletes=True)
-    mlflow: Mapped[ConfigMLflow | None] = relationship(back_populates="profile", passive_deletes=True)
-    prompts: Mapped[ConfigPrompts | None] = relationship(back_populates="profile", passive_deletes=True)
+    ai_infra: Mapped[ConfigAIInfra | None] = _settings()
+    genie_space: Mapped[ConfigGenieSpace | None] = _settings()
+    mlflow: Mapped[ConfigMLflow | None] = _settings()
+    prompts: Mapped[ConfigPrompts | None] = _settings()
 
 
 class _Settings(_Row):

@@ -49,7 +49,7 @@ def override(value: Any, /, *, client: Any = None) -> Any:
 
 
 def _base(client: Client[Any]) -> Snapshot:
-    base: Snapshot | None = client._newest
+    base: Snapshot | None = client._served()
     if base is not None:
         return base
     if client._settings.model is not ProfileConfig:
@@ -69,7 +69,7 @@ def _changed(base: Snapshot, values: Mapping[str, object]) -> Snapshot:
                 held = held[step] if isinstance(held, Mapping) else getattr(held, step)
             if not isinstance(held, Mapping) and last not in within:  # a mapping may get a new key
                 raise KeyError(last)
+            within[last] = value
         except (KeyError, TypeError):
             raise KeyError(f"{path!r} is no field of {type(base).__name__}") from None
-        within[last] = value
     return type(base).model_validate(data)

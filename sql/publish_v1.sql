@@ -10,7 +10,8 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     INSERT INTO @extschema@.config_dirty AS mark (txid, source, document)
     VALUES (pg_catalog.pg_current_xact_id(), config_mark.source, config_mark.document)
-    ON CONFLICT (txid, source) DO UPDATE SET document = excluded.document WHERE excluded.document IS NOT NULL;
+    ON CONFLICT (txid, source) DO UPDATE SET document = excluded.document
+    WHERE mark.document IS DISTINCT FROM excluded.document;
 END;
 
 CREATE FUNCTION @extschema@.config_mark_document() RETURNS trigger
@@ -84,15 +85,16 @@ LANGUAGE sql IMMUTABLE AS $$
                   FROM jsonb_object_keys(v.old || v.new) AS k (field)
                   WHERE v.old -> k.field IS DISTINCT FROM v.new -> k.field) AS f (changes)
     WHERE o.value IS DISTINCT FROM n.value
-    ORDER BY d.domain
 $$;
 
 -- The one pass that makes a version of everything this transaction has marked. Documents must not depend on the
--- session that happens to commit: its settings are pinned. The generic plans are index scans whatever the sizes are.
+-- session that happens to commit: its settings are pinned. enable_seqscan is off since the plans live as long as the
+-- session: one made for an empty table took 27 ms for an edit among 10,000 profiles, and takes 2 ms so.
 CREATE FUNCTION @extschema@.config_publish_marked() RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET timezone = 'UTC' SET datestyle = 'ISO, MDY' SET intervalstyle = 'postgres'
-SET extra_float_digits = 1 SET bytea_output = 'hex' SET jit = off SET plan_cache_mode = force_generic_plan AS $$
+SET extra_float_digits = 1 SET bytea_output = 'hex' SET jit = off SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off AS $$
 DECLARE
     expected jsonb := nullif(current_setting('hotconfig.expect_version', true), '');
     state    record;
@@ -161,6 +163,7 @@ BEGIN
         (SELECT unnest(left_), NULL::jsonb EXCEPT ALL SELECT name, NULL FROM unnest(changes) WHERE new IS NOT NULL)
         UNION ALL
         SELECT 'active', active WHERE marked.profiles IS NOT NULL
+            AND (active IS NOT NULL OR EXISTS (SELECT FROM @extschema@.config_documents WHERE name = 'active'))
     ) AS w (name, document)
     ON CONFLICT (name) DO UPDATE SET version = excluded.version, token = excluded.token, document = excluded.document
     WHERE d.document IS DISTINCT FROM excluded.document;
@@ -177,7 +180,8 @@ BEGIN
            left(coalesce(nullif(current_setting('hotconfig.actor', true), ''), session_user), 255),
            nullif(current_setting('hotconfig.note', true), ''), session_user,
            current_setting('application_name'), d.changes, coalesce(c.new, c.old), clock_timestamp()
-    FROM unnest(changes) c, @extschema@.config_difference(c.old, c.new) AS d;
+    FROM unnest(changes) c, @extschema@.config_difference(c.old, c.new) AS d
+    ORDER BY c.new IS NOT NULL, c.name, d.domain;  -- a name that is reused ends with its new document
 
     UPDATE @extschema@.config_state SET version = state.version, token = state.token,
                                         txid = pg_current_xact_id(), began = transaction_timestamp();

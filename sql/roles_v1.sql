@@ -58,6 +58,9 @@ BEGIN
             LOOP
                 EXECUTE format('ALTER FUNCTION %s OWNER TO hotconfig_owner', object);
             END LOOP;
+            EXECUTE format('ALTER TYPE %I.config_change OWNER TO hotconfig_owner', @schema@);
+            -- Alembic's own, so that any member of the owner can migrate.
+            EXECUTE format('ALTER TABLE IF EXISTS %I.hotconfig_alembic_version OWNER TO hotconfig_owner', @schema@);
         EXCEPTION WHEN insufficient_privilege THEN
             RAISE WARNING 'hotconfig''s tables stay with %, since they could not be given to hotconfig_owner: %',
                 current_user, SQLERRM;

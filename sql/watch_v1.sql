@@ -20,9 +20,11 @@ END
 $$;
 
 -- The document as its function builds it, or an error that names both. The function runs with the rights of
--- hotconfig's owner: one that is neither SECURITY DEFINER nor the owner's own could borrow them.
+-- hotconfig's owner: one that is neither SECURITY DEFINER nor the owner's own could borrow them. What
+-- config_publish_marked() pins for its own plans is not for yours.
 CREATE FUNCTION @extschema@.config_build_document(document text) RETURNS jsonb
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = on SET plan_cache_mode = auto AS $$
 DECLARE
     source text := (SELECT function FROM @extschema@.config_sources s
                     WHERE s.document = config_build_document.document LIMIT 1);
@@ -33,13 +35,13 @@ BEGIN
     IF source IS NULL THEN
         RAISE EXCEPTION 'document "%" has no source', document USING HINT = 'Call config_watch() for its tables.';
     END IF;
-    IF NOT coalesce((SELECT prosecdef OR pg_get_userbyid(proowner) = current_user FROM pg_proc
-                     WHERE oid = to_regprocedure(source)), false) THEN
-        RAISE EXCEPTION 'document "%": function % does not exist, or is neither SECURITY DEFINER nor owned by %',
-            document, source, current_user USING ERRCODE = 'insufficient_privilege',
-            HINT = format('ALTER FUNCTION %s OWNER TO %I, or make it SECURITY DEFINER.', source, current_user);
-    END IF;
     BEGIN
+        IF NOT coalesce((SELECT prosecdef OR pg_get_userbyid(proowner) = current_user FROM pg_proc
+                         WHERE oid = to_regprocedure(source)), false) THEN
+            RAISE EXCEPTION 'it does not exist, or is neither SECURITY DEFINER nor owned by %', current_user
+                USING ERRCODE = 'insufficient_privilege',
+                HINT = format('ALTER FUNCTION %s OWNER TO %I, or make it SECURITY DEFINER.', source, current_user);
+        END IF;
         EXECUTE format('SELECT %s', source) INTO built;
     EXCEPTION WHEN query_canceled OR serialization_failure OR deadlock_detected THEN
         RAISE;
@@ -69,7 +71,9 @@ $$;
 CREATE FUNCTION @extschema@.config_build_documents(documents text[]) RETURNS jsonb
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    SELECT coalesce(jsonb_object_agg(d, @extschema@.config_build_document(d)), '{}') FROM unnest(documents) AS d;
+    SELECT coalesce(jsonb_object_agg(d, @extschema@.config_build_document(d)), '{}') FROM unnest(documents) AS d
+    -- One that was marked and then unwatched in the same transaction stays as it was.
+    WHERE EXISTS (SELECT FROM @extschema@.config_sources s WHERE s.document = d);
 END;
 
 CREATE FUNCTION @extschema@.config_check_name(document text) RETURNS void
@@ -128,6 +132,10 @@ BEGIN
         RAISE EXCEPTION 'document "%" is already built by %', document, other USING ERRCODE = 'duplicate_object',
             HINT = 'All tables of a document share its function: unwatch them first to change it.';
     END IF;
+    IF EXISTS (SELECT FROM pg_trigger WHERE tgrelid = watched AND tgname = @extschema@.config_trigger_name(document)) THEN
+        RAISE EXCEPTION '% is already watched for document "%"', watched, document USING ERRCODE = 'duplicate_object',
+            HINT = 'Call config_unwatch() first to watch other columns.';
+    END IF;
     PERFORM @extschema@.config_install_triggers(watched, @extschema@.config_trigger_name(document),
         'config_mark_document', document, columns);
     INSERT INTO @extschema@.config_sources (schema, "table", document, function, columns)
@@ -139,16 +147,21 @@ END
 $$;
 
 -- Stop watching. The document stays as it was last published; config_publish(document, NULL) withdraws it.
+-- The triggers say what is watched: a table that was renamed since stands in config_sources under its old name.
 CREATE FUNCTION @extschema@.config_unwatch(watched regclass, document text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     suffix text;
 BEGIN
-    DELETE FROM @extschema@.config_sources s USING pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.oid = watched AND s.schema = n.nspname AND s."table" = c.relname AND s.document = config_unwatch.document;
-    IF NOT FOUND THEN
+    IF NOT EXISTS (SELECT FROM pg_trigger
+                   WHERE tgrelid = watched AND tgname = @extschema@.config_trigger_name(document)) THEN
         RAISE EXCEPTION '% is not watched for document "%"', watched, document USING ERRCODE = 'undefined_object';
     END IF;
+    DELETE FROM @extschema@.config_sources WHERE (schema, "table", config_sources.document) = (
+        SELECT s.schema, s."table", s.document
+        FROM @extschema@.config_sources s, to_regclass(format('%I.%I', s.schema, s."table")) AS found
+        WHERE s.document = config_unwatch.document AND coalesce(found = watched, true)
+        ORDER BY found IS NULL LIMIT 1);
     FOREACH suffix IN ARRAY ARRAY['', '_update', '_truncate'] LOOP
         EXECUTE format('DROP TRIGGER IF EXISTS %I ON %s', @extschema@.config_trigger_name(document) || suffix, watched);
     END LOOP;

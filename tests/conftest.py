@@ -16,9 +16,11 @@ from typing import Protocol
 import psycopg
 import pytest
 import servers
+from editing import Editor
 from servers import Server
 
 from hotconfig import embedded
+from hotconfig._wire import Row, Wire
 
 _numbers = itertools.count(1)
 
@@ -127,3 +129,23 @@ def directory(fresh: Path, _made: Path) -> Path:
     """The directory of an embedded server that was used before; a copy is faster than initdb."""
     subprocess.run(["cp", "-a", _made, fresh], check=True)
     return fresh
+
+
+@pytest.fixture
+def editor(connect: Connect) -> Editor:
+    """Somebody who edits the test's database, and sees who reads it."""
+    return Editor(connect(application_name="editor"))
+
+
+@pytest.fixture
+def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every statement that readers send from now on."""
+    sent: list[str] = []
+    query = Wire.query
+
+    def noted(wire: Wire, statement: str, *params: str | None, timeout: float) -> list[Row]:
+        sent.append(" ".join(statement.split()))
+        return query(wire, statement, *params, timeout=timeout)
+
+    monkeypatch.setattr(Wire, "query", noted)
+    return sent
