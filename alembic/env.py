@@ -36,8 +36,11 @@ def run(connection: sa.Connection) -> None:
 
 
 if context.is_offline_mode():
-    context.configure(dialect_name="postgresql", literal_binds=True, **OPTIONS)
+    # psql takes a % as it is; the default paramstyle would double it.
+    context.configure(dialect_name="postgresql", dialect_opts={"paramstyle": "named"}, literal_binds=True, **OPTIONS)
     with context.begin_transaction():
+        if schema != "public":
+            context.execute(sa.schema.CreateSchema(schema, if_not_exists=True))
         context.run_migrations()
 elif "connection" in context.config.attributes:
     run(context.config.attributes["connection"])

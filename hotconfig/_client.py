@@ -198,7 +198,7 @@ class Client(Holder[S]):
         while True:
             with self._lock:
                 snapshot, status, rejected = self._latest(), self._status, self._rejected
-                closed = self._closed
+                closed = self._closed and not self._overrides
             if closed:
                 raise Closed("the client was closed while something waited for it")
             if until is not None:
@@ -214,7 +214,7 @@ class Client(Holder[S]):
                     seen = status.version if status else None
                     what = f"version {version}" if version is not None else "what was waited for"
                     raise Timeout(f"{what} did not come within {timeout:g} s; the newest version seen is {seen}")
-                if self._status is status and self._latest() is snapshot and not self._closed:
+                if self._status is status and self._latest() is snapshot and not (self._closed and not self._overrides):
                     self._moved.wait(remaining)
 
     # ---- start and end

@@ -10,6 +10,7 @@ Import this module in the env.py of your own migrations, and they can say `op.wa
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from hotconfig.conninfo import Conninfo
 
 __all__ = ["Revision", "downgrade", "status", "unwatch_table", "upgrade", "watch_table"]
+
+logger = logging.getLogger("hotconfig")
 
 VERSION_TABLE = "hotconfig_alembic_version"
 
@@ -208,9 +211,11 @@ def connect(conninfo: Conninfo | None = None) -> Iterator[sa.Connection]:
 
     def creator() -> psycopg.Connection:
         try:
-            return psycopg.connect(make_conninfo("", **target.connect_params()))
+            connection = psycopg.connect(make_conninfo("", **target.connect_params()))
         except psycopg.OperationalError as error:
             raise unavailable(str(error), target) from error
+        connection.add_notice_handler(_log)
+        return connection
 
     engine = sa.create_engine("postgresql+psycopg://", creator=creator, poolclass=sa.NullPool)
     try:
@@ -227,6 +232,11 @@ def connect(conninfo: Conninfo | None = None) -> Iterator[sa.Connection]:
             case _:
                 raise
         raise Unavailable(f"{' '.join(str(refused).split())}. Next: {step}.") from error
+
+
+def _log(notice: psycopg.errors.Diagnostic) -> None:
+    if notice.severity_nonlocalized == "WARNING":
+        logger.warning("%s", notice.message_primary)
 
 
 def prepare(connection: sa.Connection, schema: str) -> None:

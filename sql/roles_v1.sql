@@ -4,6 +4,7 @@
 DO $$
 DECLARE
     may_create boolean := (SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user);
+    may_grant  boolean := (SELECT pg_has_role(nspowner, 'USAGE') FROM pg_namespace WHERE nspname = @schema@);
     settings   text[] := ARRAY['config_profiles', 'config_ai_infra', 'config_genie_spaces', 'config_mlflow',
                                'config_prompts'];
     published  text[] := ARRAY['config_documents', 'config_state', 'config_history'];
@@ -26,7 +27,9 @@ BEGIN
                 NULL;  -- a migration of another database was faster
             END;
         END IF;
-        IF to_regrole(granted) IS NOT NULL THEN
+        IF to_regrole(granted) IS NULL THEN
+            RAISE WARNING 'there is no role %, and % may not create it', granted, current_user;
+        ELSIF may_grant THEN
             EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', @schema@, granted);
         END IF;
     END LOOP;
@@ -48,7 +51,9 @@ BEGIN
             IF may_create AND NOT pg_has_role('hotconfig_owner', 'USAGE') THEN
                 EXECUTE format('GRANT hotconfig_owner TO %I', current_user);
             END IF;
-            EXECUTE format('GRANT CREATE ON SCHEMA %I TO hotconfig_owner', @schema@);
+            IF may_grant THEN
+                EXECUTE format('GRANT CREATE ON SCHEMA %I TO hotconfig_owner', @schema@);
+            END IF;
             FOREACH object IN ARRAY settings || published || internal LOOP
                 EXECUTE format('ALTER TABLE %I.%I OWNER TO hotconfig_owner', @schema@, object);
             END LOOP;

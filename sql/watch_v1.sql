@@ -7,7 +7,8 @@ DECLARE
     differs text := 'OLD.* OPERATOR(pg_catalog.*<>) NEW.*';  -- <> would fail on json columns
 BEGIN
     IF columns IS NOT NULL THEN
-        SELECT format('ROW(%s) OPERATOR(pg_catalog.*<>) ROW(%s)', string_agg('OLD.' || quote_ident(c), ', '),
+        -- The function behind the operator, since an operator between two ROW() is applied to each pair of columns.
+        SELECT format('pg_catalog.record_image_ne(ROW(%s), ROW(%s))', string_agg('OLD.' || quote_ident(c), ', '),
                       string_agg('NEW.' || quote_ident(c), ', ')) FROM unnest(columns) AS c INTO differs;
     END IF;
     EXECUTE format('CREATE TRIGGER %I AFTER INSERT OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION %I.%I(%L)',
@@ -114,10 +115,10 @@ DECLARE
                       ON n.oid = p.pronamespace WHERE p.oid = function);
     other    text;
 BEGIN
-    SELECT n.nspname, c.relname, c.relkind FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.oid = watched INTO named;
+    SELECT n.nspname, c.relname, c.relkind = 'r' AND c.relpersistence <> 't' AS ordinary
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = watched INTO named;
     PERFORM @extschema@.config_check_name(document);
-    IF named.relkind <> 'r' THEN
+    IF NOT named.ordinary THEN
         RAISE EXCEPTION '% is not an ordinary table', watched USING ERRCODE = 'wrong_object_type',
             HINT = 'Views have no rows of their own, and statement triggers miss the partitions of a partitioned table.';
     ELSIF (SELECT pronargs <> 0 OR prorettype <> 'jsonb'::regtype OR proretset FROM pg_proc WHERE oid = function) THEN
@@ -159,9 +160,9 @@ BEGIN
     END IF;
     DELETE FROM @extschema@.config_sources WHERE (schema, "table", config_sources.document) = (
         SELECT s.schema, s."table", s.document
-        FROM @extschema@.config_sources s, to_regclass(format('%I.%I', s.schema, s."table")) AS found
-        WHERE s.document = config_unwatch.document AND coalesce(found = watched, true)
-        ORDER BY found IS NULL LIMIT 1);
+        FROM @extschema@.config_sources s, to_regclass(format('%I.%I', s.schema, s."table")) AS still
+        WHERE s.document = config_unwatch.document AND coalesce(still = watched, true)
+        ORDER BY still IS NULL LIMIT 1);
     FOREACH suffix IN ARRAY ARRAY['', '_update', '_truncate'] LOOP
         EXECUTE format('DROP TRIGGER IF EXISTS %I ON %s', @extschema@.config_trigger_name(document) || suffix, watched);
     END LOOP;

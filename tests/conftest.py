@@ -16,6 +16,7 @@ from typing import Protocol
 import psycopg
 import pytest
 import servers
+from dispatching import PATIENCE, Source
 from editing import Editor
 from servers import Server
 
@@ -149,3 +150,19 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(Wire, "query", noted)
     return sent
+
+
+@pytest.fixture
+def source() -> Iterator[Source]:
+    source = Source()
+    yield source
+    source.dispatcher.close(PATIENCE)
+
+
+@pytest.fixture
+def role(psql: Psql) -> Iterator[str]:
+    """The name of a role that may log in and nothing else; roles are the server's and outlive a database."""
+    name = f"role_{next(_numbers)}"
+    psql(f"CREATE ROLE {name} LOGIN")
+    yield name
+    psql(f"DROP OWNED BY {name}; DROP ROLE {name}")

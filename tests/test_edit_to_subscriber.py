@@ -104,7 +104,9 @@ def test_one_transaction_is_one_version(client: Client, changes: Queue[Change[Pr
         "BEGIN; UPDATE config_ai_infra SET llm_temperature = 0.2; ROLLBACK",
         "BEGIN; SAVEPOINT s; UPDATE config_ai_infra SET llm_temperature = 0.2; ROLLBACK TO s; COMMIT",
         "UPDATE config_ai_infra SET llm_temperature = llm_temperature",
-        "BEGIN; UPDATE config_ai_infra SET llm_max_tokens = 1; UPDATE config_ai_infra SET llm_max_tokens = 60000; COMMIT",
+        "BEGIN; UPDATE config_mlflow SET experiment_name = '/x'; DELETE FROM config_mlflow;"
+        " INSERT INTO config_mlflow (profile_id, experiment_name) SELECT id,"
+        " '/Workspace/Users/default_user/ai-slide-generator' FROM config_profiles; COMMIT",
         "UPDATE config_ai_infra SET llm_temperature = 0.2 WHERE false",
     ],
 )
@@ -133,7 +135,8 @@ def test_everybody_follows_the_default_profile(
             SELECT id, 'other', 0.1, 5 FROM config_profiles WHERE name = 'x';
             INSERT INTO config_genie_spaces (profile_id, space_id, space_name)
             SELECT id, 's', 'S' FROM config_profiles WHERE name = 'x';
-            INSERT INTO config_mlflow (profile_id, experiment_name) SELECT id, '/x' FROM config_profiles WHERE name = 'x';
+            INSERT INTO config_mlflow (profile_id, experiment_name)
+            SELECT id, '/x' FROM config_profiles WHERE name = 'x';
             INSERT INTO config_prompts (profile_id, system_prompt, slide_editing_instructions, user_prompt_template)
             SELECT id, 'p', 'e', '{question}' FROM config_profiles WHERE name = 'x';
             COMMIT;

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from conftest import Connect
-from edits import add_profile, blocked, document, value, version
 from psycopg.errors import CheckViolation, DivisionByZero, FeatureNotSupported, RestrictViolation, UniqueViolation
+from sessions import add_profile, blocked, document, value, version
 
 MAKE_DEFAULT = "UPDATE config_profiles SET is_default = true WHERE name = %s"
 TABLES = ["config_ai_infra", "config_genie_spaces", "config_mlflow", "config_prompts"]
@@ -35,11 +35,11 @@ def test_the_default_profile_keeps_its_settings(connect: Connect, statement: str
 
 def test_all_that_is_missing_is_named(connect: Connect) -> None:
     """A new default profile without settings is told of all four tables."""
-    editor = connect()
+    editor = connect(autocommit=False)
+    editor.execute("UPDATE config_profiles SET is_default = false")
+    editor.execute("INSERT INTO config_profiles (name, is_default) VALUES ('x', true)")
     with pytest.raises(CheckViolation, match=f'"x" would be left without its row in {", ".join(TABLES)}'):
-        with editor.transaction():
-            editor.execute("UPDATE config_profiles SET is_default = false")
-            editor.execute("INSERT INTO config_profiles (name, is_default) VALUES ('x', true)")
+        editor.commit()
 
 
 def test_what_is_taken_may_be_put_back(connect: Connect) -> None:
@@ -189,6 +189,8 @@ def test_guards_speak_first(connect: Connect) -> None:
     editor.execute("SELECT config_watch('t', 'own', 'counted()')")
     with pytest.raises(DivisionByZero):
         editor.execute("DELETE FROM t")
-    with pytest.raises(CheckViolation, match="without its row in config_mlflow"), editor.transaction():
-        editor.execute("DELETE FROM t")
-        editor.execute("DELETE FROM config_mlflow")
+    editor.execute("BEGIN")
+    editor.execute("DELETE FROM t")
+    editor.execute("DELETE FROM config_mlflow")
+    with pytest.raises(CheckViolation, match="without its row in config_mlflow"):
+        editor.execute("COMMIT")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import psycopg
 import pytest
 from conftest import Connect
-from edits import PATIENCE, add_profile, blocked, document, value, version
 from psycopg import IsolationLevel
 from psycopg.errors import SerializationFailure
 from servers import Server
+from sessions import PATIENCE, add_profile, blocked, document, value, version
 
 LEVELS = [IsolationLevel.REPEATABLE_READ, IsolationLevel.SERIALIZABLE]
 
@@ -101,7 +101,8 @@ def test_a_document_does_not_depend_on_the_session(connect: Connect, settings: d
         CREATE TABLE settings AS SELECT 1 AS edited, timestamptz '2024-02-01 12:00+00' AS at, date '2024-02-01' AS day,
             interval '-1 day 2 hours' AS span, 0.1::float8 + 0.2 AS number, '\\x00ff'::bytea AS bytes;
         CREATE FUNCTION settings_document() RETURNS jsonb LANGUAGE sql SECURITY DEFINER SET search_path = public
-        AS $$ SELECT to_jsonb(s) || jsonb_build_object('texts', ARRAY[at::text, day::text, number::text]) FROM settings s $$;
+        AS $$ SELECT to_jsonb(s) || jsonb_build_object('texts', ARRAY[at::text, day::text, number::text])
+              FROM settings s $$;
         SELECT config_watch('settings', 'own', 'settings_document()');
     """)
     for name, setting in settings.items():
@@ -123,7 +124,7 @@ def test_a_document_does_not_depend_on_the_session(connect: Connect, settings: d
 def notifications(listener: psycopg.Connection, last: psycopg.Connection) -> list[tuple[str, str]]:
     """What arrived, up to a notification that `last` sends now."""
     last.execute("NOTIFY last")
-    told = []
+    told: list[tuple[str, str]] = []
     for notify in listener.notifies(timeout=PATIENCE):
         if notify.channel == "last":
             return told

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from conftest import Connect, Psql
-from edits import add_profile, document, history, value, version
+from sessions import add_profile, document, history, value, version
 
 UPDATE = "UPDATE config_ai_infra SET llm_temperature = 0.2 WHERE profile_id = 1"
 EMPTY = "SELECT NOT EXISTS (SELECT FROM config_dirty)"
@@ -119,7 +119,10 @@ def test_a_profile_that_changes_its_key_keeps_its_name(connect: Connect) -> None
     editor.execute("UPDATE config_profiles SET id = 8 WHERE id = 7")
 
     assert document(editor, "profile/x")["profile"]["id"] == 8
-    assert history(editor, "profile_id", "document", "action") == [(7, "profile/x", "delete"), (8, "profile/x", "create")]
+    assert history(editor, "profile_id", "document", "action") == [
+        (7, "profile/x", "delete"),
+        (8, "profile/x", "create"),
+    ]
 
 
 def test_a_renamed_profile_leaves_a_tombstone(connect: Connect) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 from conftest import Connect
-from edits import add_profile, document, history, value, version
+from sessions import add_profile, document, history, value, version
 
 UPDATE = "UPDATE config_ai_infra SET llm_temperature = 0.2 WHERE profile_id = 1"
 AGAIN = "UPDATE config_ai_infra SET llm_temperature = 0.3 WHERE profile_id = 1"
@@ -200,53 +200,56 @@ def test_a_txid_that_comes_again(connect: Connect) -> None:
     assert version(editor) == before + 1
 
 
-class TestExpectedVersion:
-    """hotconfig.expect_version: the versions of the documents that an edit is based on."""
+def expect(editor: psycopg.Connection, name: str, expected: int) -> None:
+    wanted = "jsonb_build_object(%s::text, %s::bigint)::text"
+    editor.execute(f"SELECT set_config('hotconfig.expect_version', {wanted}, true)", [name, expected])
 
-    @staticmethod
-    def expect(editor: psycopg.Connection, name: str, expected: int) -> None:
-        wanted = "jsonb_build_object(%s::text, %s::bigint)::text"
-        editor.execute(f"SELECT set_config('hotconfig.expect_version', {wanted}, true)", [name, expected])
 
-    def test_the_expected_one(self, connect: Connect) -> None:
-        """The edit goes through, also when it is published in two steps."""
-        editor = connect()
-        before = version(editor)
-        with editor.transaction():
-            self.expect(editor, "profile/default", before)
-            editor.execute(UPDATE)
-            editor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-            editor.execute(AGAIN)
-
-        assert version(editor) == before + 1
-
-    def test_another_one(self, connect: Connect) -> None:
-        """Somebody was faster: HC001 names the document and both versions, and nothing is written."""
-        editor, other = connect(), connect()
-        before = version(editor)
-        message = f'document "profile/default" is at version {before + 1}, not at {before}'
-        with pytest.raises(psycopg.DatabaseError, match=message) as refused, editor.transaction():
-            self.expect(editor, "profile/default", before)
-            editor.execute("UPDATE config_mlflow SET experiment_name = '/y'")
-            other.execute(UPDATE)  # after the edit, before its commit
-
-        assert refused.value.sqlstate == "HC001"
-        assert version(editor) == before + 1
-
-    def test_one_that_is_not_there(self, connect: Connect) -> None:
-        """A document that does not exist has no version."""
-        editor = connect()
-        with pytest.raises(psycopg.DatabaseError, match='"profile/x" is at version none, not at 1'), editor.transaction():
-            self.expect(editor, "profile/x", 1)
-            editor.execute(UPDATE)
-
-    def test_the_setting_ends_with_the_transaction(self, connect: Connect) -> None:
-        """It reads '' afterwards, which expects nothing."""
-        editor = connect()
-        with editor.transaction():
-            self.expect(editor, "profile/default", version(editor))
-        assert value(editor, "SELECT current_setting('hotconfig.expect_version')") == ""
-
+def test_the_expected_version(connect: Connect) -> None:
+    """The edit goes through, also when it is published in two steps."""
+    editor = connect()
+    before = version(editor)
+    with editor.transaction():
+        expect(editor, "profile/default", before)
         editor.execute(UPDATE)
+        editor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        editor.execute(AGAIN)
 
-        assert value(editor, TEMPERATURE) == 0.2
+    assert version(editor) == before + 1
+
+
+def test_another_version_than_expected(connect: Connect) -> None:
+    """Somebody was faster: HC001 names the document and both versions, and nothing is written."""
+    editor, other = connect(autocommit=False), connect()
+    before = version(other)
+    expect(editor, "profile/default", before)
+    editor.execute("UPDATE config_mlflow SET experiment_name = '/y'")
+    other.execute(UPDATE)  # after the edit, before its commit
+
+    message = f'document "profile/default" is at version {before + 1}, not at {before}'
+    with pytest.raises(psycopg.DatabaseError, match=message) as refused:
+        editor.commit()
+
+    assert refused.value.sqlstate == "HC001"
+    assert version(other) == before + 1
+
+
+def test_an_expected_document_that_is_not_there(connect: Connect) -> None:
+    """A document that does not exist has no version."""
+    editor = connect(autocommit=False)
+    expect(editor, "profile/x", 1)
+    editor.execute(UPDATE)
+    with pytest.raises(psycopg.DatabaseError, match='"profile/x" is at version none, not at 1'):
+        editor.commit()
+
+
+def test_what_was_expected_ends_with_the_transaction(connect: Connect) -> None:
+    """The setting reads '' afterwards, which expects nothing."""
+    editor = connect()
+    with editor.transaction():
+        expect(editor, "profile/default", version(editor))
+    assert value(editor, "SELECT current_setting('hotconfig.expect_version')") == ""
+
+    editor.execute(UPDATE)
+
+    assert value(editor, TEMPERATURE) == 0.2

@@ -1,15 +1,14 @@
-"""What the tests of the database half share: an editor's habits, and waiting for one who waits."""
+"""What the tests of the database half share: what a session sees, and holding one up."""
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
 import psycopg
+from editing import eventually
 
 Row = tuple[Any, ...]
 
@@ -54,14 +53,6 @@ def add_profile(connection: psycopg.Connection, name: str, *, is_default: bool =
     return int(value(connection, sql, name, is_default))
 
 
-def until(condition: Callable[[], object]) -> None:
-    """Wait until it holds; fail after PATIENCE."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "it never happened"
-        threading.Event().wait(0.005)
-
-
 @contextmanager
 def blocked(connection: psycopg.Connection, action: Callable[[], object]) -> Iterator[Future[object]]:
     """Run `action`, a use of `connection`, in a thread; the body begins when another session's lock holds it up."""
@@ -69,7 +60,7 @@ def blocked(connection: psycopg.Connection, action: Callable[[], object]) -> Ite
     with ThreadPoolExecutor(1) as pool, psycopg.connect(connection.info.dsn, autocommit=True) as observer:
         done = pool.submit(action)
         try:
-            until(lambda: done.done() or value(observer, holder, connection.info.backend_pid))
+            eventually(lambda: done.done() or value(observer, holder, connection.info.backend_pid))
             assert not done.done(), f"nothing held it up: {done.exception()}"
             yield done
         except BaseException:

@@ -1,0 +1,184 @@
+"""What hotconfig_editor and hotconfig_reader may do, and what they may not."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+from conftest import Connect
+from psycopg.errors import InsufficientPrivilege
+from sessions import add_profile, document, history, value, version
+
+from hotconfig import Client
+
+SETTINGS = ["config_profiles", "config_ai_infra", "config_genie_spaces", "config_mlflow", "config_prompts"]
+PUBLISHED = ["config_documents", "config_state", "config_history"]
+INTERNAL = ["config_dirty", "config_sources"]
+
+
+@pytest.fixture
+def editor(connect: Connect, role: str) -> psycopg.Connection:
+    connect().execute(f"GRANT hotconfig_editor TO {role}")
+    return connect(user=role)
+
+
+@pytest.fixture
+def reader(connect: Connect, role: str) -> psycopg.Connection:
+    connect().execute(f"GRANT hotconfig_reader TO {role}")
+    return connect(user=role)
+
+
+def privileges(connection: psycopg.Connection, table: str) -> str:
+    """The initials of what the session's role may do: Select, Insert, Update, Delete, Truncate, References, triGger."""
+    names = {
+        "S": "SELECT",
+        "I": "INSERT",
+        "U": "UPDATE",
+        "D": "DELETE",
+        "T": "TRUNCATE",
+        "R": "REFERENCES",
+        "G": "TRIGGER",
+    }
+    return "".join(
+        i for i, name in names.items() if value(connection, "SELECT has_table_privilege(%s, %s)", table, name)
+    )
+
+
+def test_an_editor_edits(editor: psycopg.Connection) -> None:
+    """Insert, update and delete in the five tables; the history says who logged in."""
+    add_profile(editor, "x")
+    editor.execute("UPDATE config_profiles SET is_default = (name = 'x')")
+    editor.execute("UPDATE config_prompts SET system_prompt = 'y'")
+    editor.execute("DELETE FROM config_profiles WHERE name = 'default'")
+
+    assert document(editor)["prompts"]["system_prompt"] == "y"
+    assert {*history(editor, "changed_by", "db_user")} == {(editor.info.user, editor.info.user)}
+
+
+@pytest.mark.parametrize("table", [*SETTINGS, *PUBLISHED, *INTERNAL])
+def test_an_editor_s_tables(editor: psycopg.Connection, table: str) -> None:
+    """The five are written; what is published and what is watched is read; the marks are nobody's."""
+    may = dict.fromkeys(SETTINGS, "SIUD") | dict.fromkeys(PUBLISHED, "S") | {"config_sources": "S", "config_dirty": ""}
+    assert privileges(editor, table) == may[table]
+
+
+@pytest.mark.parametrize("table", [*SETTINGS, *PUBLISHED, *INTERNAL])
+def test_a_reader_s_tables(reader: psycopg.Connection, table: str) -> None:
+    """Only what is published, and only to read it."""
+    assert privileges(reader, table) == ("S" if table in PUBLISHED else "")
+
+
+@pytest.mark.parametrize("kind", ["editor", "reader"])
+def test_the_functions_are_nobody_s(connect: Connect, kind: str) -> None:
+    """No function of hotconfig can be called by an editor, a reader or anybody else."""
+    callable_ = """
+        SELECT p.oid::regprocedure::text FROM pg_proc p, unnest(ARRAY['hotconfig_editor', 'hotconfig_reader', 'public']) r
+        WHERE pronamespace = 'public'::regnamespace AND has_function_privilege(r, p.oid, 'EXECUTE')
+    """
+    assert value(connect(), "SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace") > 15
+    assert connect().execute(callable_).fetchall() == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO config_documents VALUES ('active', 99, gen_random_uuid(), '{}')",
+        "UPDATE config_state SET version = 99",
+        "SELECT FROM config_state FOR UPDATE",
+        "LOCK TABLE config_state IN SHARE MODE",
+        "DELETE FROM config_history",
+        "SELECT nextval('config_history_id_seq')",
+        "ALTER TABLE config_mlflow DISABLE TRIGGER ALL",
+        "ALTER TABLE config_dirty DISABLE TRIGGER ALL",
+        "DROP TRIGGER config_mark ON config_mlflow",
+        "SET session_replication_role = replica",
+        "SET SESSION AUTHORIZATION postgres",
+        "SET ROLE hotconfig_owner",
+        "SELECT config_publish('own', '{}')",
+        "SELECT config_mark('profiles')",
+        "SELECT config_publish_marked()",
+        "SELECT config_touch()",
+        "SELECT config_watch('config_mlflow', 'own', 'now()')",
+        "TRUNCATE config_mlflow",
+        "CREATE TRIGGER mine AFTER INSERT ON config_mlflow EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+        "CREATE RULE mine AS ON UPDATE TO config_mlflow DO INSTEAD NOTHING",
+        "CREATE TEMPORARY TABLE mine (id int REFERENCES config_profiles)",
+        "CREATE TABLE mine ()",
+    ],
+)
+def test_what_an_editor_may_not(editor: psycopg.Connection, statement: str) -> None:
+    """Write versions, documents or history, silence the triggers, call the internals, put things in the way."""
+    with pytest.raises((InsufficientPrivilege, psycopg.errors.InvalidTableDefinition)):
+        editor.execute(statement)
+
+
+def test_an_editor_s_function_on_a_table_of_his_own(connect: Connect, editor: psycopg.Connection) -> None:
+    """He cannot hang hotconfig's trigger functions on a table of his, which would mark what he names."""
+    connect().execute(f"CREATE SCHEMA his AUTHORIZATION {editor.info.user}")
+    editor.execute("CREATE TABLE his.rows ()")
+    with pytest.raises(InsufficientPrivilege, match="permission denied for function config_mark_document"):
+        editor.execute("CREATE TRIGGER t AFTER INSERT ON his.rows EXECUTE FUNCTION config_mark_document('own')")
+
+
+def test_an_editor_s_names_capture_nothing(connect: Connect, editor: psycopg.Connection) -> None:
+    """Tables, functions and operators of his, first in his search_path, are not what the triggers use."""
+    his = editor.info.user
+    connect().execute(f"CREATE SCHEMA his AUTHORIZATION {his}")
+    editor.execute(
+        """
+        CREATE TABLE his.stolen (what text);
+        CREATE TEMPORARY TABLE config_dirty (txid xid8, source text, document jsonb);
+        CREATE TEMPORARY TABLE config_profiles (LIKE public.config_profiles);
+        CREATE TEMPORARY TABLE config_state (version bigint, token uuid);
+        CREATE FUNCTION his.steal() RETURNS text LANGUAGE sql AS 'INSERT INTO his.stolen VALUES (current_user) RETURNING what';
+        CREATE FUNCTION his.pg_notify(text, text) RETURNS void LANGUAGE sql AS 'SELECT his.steal()';
+        CREATE FUNCTION his.nullif(text, text) RETURNS text LANGUAGE sql AS 'SELECT his.steal()';
+        CREATE FUNCTION his.now() RETURNS timestamptz LANGUAGE sql AS 'SELECT his.steal(); SELECT pg_catalog.now()';
+        CREATE FUNCTION his.set_config() RETURNS void LANGUAGE sql AS 'SELECT his.steal()';
+        CREATE FUNCTION his.jsonb_build_object(VARIADIC "any") RETURNS jsonb LANGUAGE internal AS 'jsonb_build_object';
+        CREATE FUNCTION his.differ(record, record) RETURNS bool LANGUAGE sql AS 'SELECT his.steal() IS NULL';
+        CREATE FUNCTION his.differ(jsonb, jsonb) RETURNS bool LANGUAGE sql AS 'SELECT his.steal() IS NULL';
+        CREATE FUNCTION his.differ(text, text) RETURNS bool LANGUAGE sql AS 'SELECT his.steal() IS NULL';
+        CREATE OPERATOR his.*<> (FUNCTION = his.differ, LEFTARG = record, RIGHTARG = record);
+        CREATE OPERATOR his.= (FUNCTION = his.differ, LEFTARG = jsonb, RIGHTARG = jsonb);
+        CREATE OPERATOR his.= (FUNCTION = his.differ, LEFTARG = text, RIGHTARG = text);
+        CREATE OPERATOR his.|| (FUNCTION = his.differ, LEFTARG = jsonb, RIGHTARG = jsonb);
+        SET search_path = his, pg_temp, pg_catalog, public;
+    """.replace(
+            "        CREATE FUNCTION his.jsonb_build_object(VARIADIC \"any\") RETURNS jsonb LANGUAGE internal AS 'jsonb_build_object';\n",
+            "",
+        )
+    )
+    owner = connect()
+    before = version(owner)
+
+    editor.execute("UPDATE public.config_mlflow SET experiment_name = '/y'")
+    editor.execute("UPDATE public.config_profiles SET description = 'd'")
+
+    assert version(owner) == before + 2
+    assert document(owner)["mlflow"] == {"experiment_name": "/y"}
+    assert history(owner, "db_user", "domain") == [(his, "profile")]
+    assert value(owner, "SELECT count(*) FROM his.stolen") == 0
+
+
+def test_an_editor_cannot_be_somebody_else(editor: psycopg.Connection) -> None:
+    """He may name an actor, but db_user is who logged in."""
+    editor.execute("SET hotconfig.actor = 'the boss'")
+    editor.execute("SET session_authorization = DEFAULT")
+    editor.execute("UPDATE config_mlflow SET experiment_name = '/y'")
+
+    assert history(editor, "changed_by", "db_user") == [("the boss", editor.info.user)]
+
+
+def test_a_reader_follows(connect: Connect, reader: psycopg.Connection) -> None:
+    """A client of his starts, and is told of an edit."""
+    with Client(reader.info.dsn) as client:
+        assert client.current().ai_infra.llm_max_tokens == 60000
+        connect().execute("UPDATE config_ai_infra SET llm_max_tokens = 5")
+        assert client.wait_for(version(reader)).ai_infra.llm_max_tokens == 5
+
+
+def test_a_role_without_grants_reads_nothing(connect: Connect, role: str) -> None:
+    """Nothing is PUBLIC's."""
+    stranger = connect(user=role)
+    for table in (*SETTINGS, *PUBLISHED, *INTERNAL):
+        assert privileges(stranger, table) == ""
