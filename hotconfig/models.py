@@ -17,6 +17,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     DateTime,
+    FetchedValue,
     ForeignKey,
     Identity,
     Index,
@@ -50,7 +51,7 @@ ACTOR = text("left(coalesce(nullif(current_setting('hotconfig.actor', true), '')
 
 
 def _not_blank(table: str, column: str) -> CheckConstraint:
-    return CheckConstraint(rf"btrim({column}, E' \t\n\r\f\v') <> ''", name=f"{table}_{column}_not_blank")
+    return CheckConstraint(rf"btrim({column}, E' \t\n\r\f\x0B') <> ''", name=f"{table}_{column}_not_blank")
 
 
 class Base(DeclarativeBase):
@@ -84,7 +85,7 @@ class ConfigProfile(_Row, Base):
     description: Mapped[str | None] = mapped_column(Text)
     is_default: Mapped[bool] = mapped_column(server_default=text("false"))
     created_by: Mapped[str | None] = mapped_column(String(255), server_default=ACTOR)
-    updated_by: Mapped[str | None] = mapped_column(String(255), server_default=ACTOR)
+    updated_by: Mapped[str | None] = mapped_column(String(255), server_default=ACTOR, server_onupdate=FetchedValue())
 
     ai_infra: Mapped[ConfigAIInfra | None] = _settings()
     genie_space: Mapped[ConfigGenieSpace | None] = _settings()

@@ -8,11 +8,13 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Protocol
 
+import editing
 import psycopg
 import pytest
 import servers
@@ -44,6 +46,11 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in list(os.environ):
         if variable.startswith(("HOTCONFIG_", "PG")) or variable == "DATABASE_URL":
             monkeypatch.delenv(variable)
+
+
+@pytest.fixture(autouse=True)
+def _threads_of_others() -> None:
+    editing.others[:] = threading.enumerate()
 
 
 @pytest.fixture(scope="session")

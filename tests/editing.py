@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, LiteralString
@@ -17,6 +18,15 @@ def eventually(true: Callable[[], object], timeout: float = 20.0) -> None:
     while not true():
         assert time.monotonic() < deadline, f"not true within {timeout:g} s"
         time.sleep(0.005)
+
+
+others: list[threading.Thread] = []  # that other tests may have left, about to end
+
+
+def threads() -> list[threading.Thread]:
+    """Of the library's, those that this test has started."""
+    started = [thread for thread in threading.enumerate() if thread not in others]
+    return [thread for thread in started if thread.name.startswith("hotconfig")]
 
 
 class Editor:

@@ -11,6 +11,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import TypeVar
 
 import psycopg
@@ -19,7 +20,8 @@ from editing import Editor, eventually
 from servers import Server
 
 import hotconfig
-from hotconfig import Change, Client
+from hotconfig import Change, Client, _fork, _postgres, conninfo
+from hotconfig._feed import Published, Stop
 from hotconfig._wire import Wire
 
 T = TypeVar("T")
@@ -136,6 +138,32 @@ def test_a_child_may_exit_as_programs_do(database: str, editor: Editor) -> None:
         output, errors = parent.communicate("\n", timeout=20)
     assert (output, errors) == ("0\n", "")
     assert parent.returncode == 0
+
+
+def test_the_child_gives_up_the_parents_socket(client: Client) -> None:
+    """Once it uses the client: else the session of a parent that is killed would live on with the child."""
+    ((descriptor, identity),) = _fork._sockets.items()
+
+    def use_it() -> tuple[bool, bool]:
+        before = _fork._identity(descriptor) == identity
+        client.current()
+        return before, _fork._identity(descriptor) == identity
+
+    assert in_child(use_it) == (True, False)
+
+
+def test_a_connection_is_not_closed_by_a_child(database: str, editor: Editor) -> None:
+    """A feed that is dropped in the child, by the garbage collector or whomever, goes on in the parent."""
+    stop = Stop()
+    target = conninfo.resolve(database)
+    feed = _postgres.feed("active", stop, target=target, schema="public", heartbeat=1000, timeout=10)
+    with closing(stop), closing(feed):
+        next(feed)
+        in_child(feed.close)
+        version = editor.temperature(0.1)
+        item = feed.send(False)
+        assert isinstance(item, Published)
+        assert item.version == version
 
 
 def test_subscriptions_are_inherited(client: Client, editor: Editor) -> None:

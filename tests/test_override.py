@@ -42,14 +42,18 @@ def nobody_connects(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _unused() -> None:
+def _unused() -> Iterator[None]:
     """The default client is as in a process that has not used it."""
     Client.__init__(default)
+    yield
+    default.close()
 
 
 @pytest.fixture
-def own(nobody_connects: None) -> Client[Own]:
-    return Client(model=Own, document="own")
+def own(nobody_connects: None) -> Iterator[Client[Own]]:
+    client = Client(model=Own, document="own")
+    yield client
+    client.close()
 
 
 def test_paths(nobody_connects: None) -> None:

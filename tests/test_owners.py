@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
-from psycopg.sql import SQL, Identifier
 from servers import TEMPLATE, Server, seed
 from sessions import document, value, version
-from watching import TEMPLATES, templates, watch
+from watching import TEMPLATES, templates
 
 from hotconfig import migrations
 
@@ -61,7 +60,8 @@ def test_a_migrator_who_may_create_roles(bare: Server, login: Login, caplog: pyt
     migrate(bare, "migrator")
     migrator = login("migrator")
     migrator.execute("GRANT hotconfig_editor TO editor")
-    seed(migrator)
+    with migrator.transaction():
+        seed(migrator)
     assert owners(migrator) == ["hotconfig_owner"]
     assert not [record for record in caplog.records if record.name == "hotconfig"]
 
@@ -98,7 +98,8 @@ def test_a_migrator_who_may_not(bare: Server, login: Login, roles: str, caplog: 
     migrator = login("migrator")
     assert owners(migrator) == ["migrator"]
 
-    seed(migrator)
+    with migrator.transaction():
+        seed(migrator)
     if roles == "present":
         bare.psql("app", "GRANT hotconfig_editor TO editor")
         login("editor").execute("UPDATE config_mlflow SET experiment_name = '/y'")

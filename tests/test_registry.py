@@ -67,12 +67,13 @@ def test_two_installations_do_not_wake_each_other(
         editor.run(publish.format(sql.Identifier(schema), sql.Literal(json)))
         return int(editor.ask(sql.SQL("SELECT version FROM {}.config_state").format(sql.Identifier(schema))))
 
-    publish_there('{"n": 1}')
+    there_version = publish_there('{"n": 1}')
     here = Client(database, heartbeat=1000)
     there = Client(database, model=Strict, document="talker", schema=schema, heartbeat=1000)
     with here, there:
         assert there.current().n == 1
-        eventually(partial(announced, editor, f"hotconfig:{editor.version()}:{HERE}:active", *editor.registry()[1:]))
+        names = f"hotconfig:{editor.version()}:{HERE}:active", f"hotconfig:{there_version}:{HERE}:talker"
+        eventually(partial(announced, editor, *names))
         statements.clear()
         for n in (2, 3):
             assert there.wait_for(publish_there(f'{{"n": {n}}}')).n == n
