@@ -75,10 +75,14 @@ def main(rounds: int) -> None:
                 ("config_ai_infra", "llm_endpoint, llm_temperature, llm_max_tokens", "'e', 0.7, 1"),
                 ("config_genie_spaces", "space_id, space_name", "'s', 'n'"),
                 ("config_mlflow", "experiment_name", "'/x'"),
-                ("config_prompts", "system_prompt, slide_editing_instructions, user_prompt_template", "'p','e','{question}'"),
+                (
+                    "config_prompts",
+                    "system_prompt, slide_editing_instructions, user_prompt_template",
+                    "'p','e','{question}'",
+                ),
             ):
                 connection.execute(
-                    f"INSERT INTO {table} (profile_id, {columns}) SELECT id, {values} FROM config_profiles"  # noqa: S608
+                    f"INSERT INTO {table} (profile_id, {columns}) SELECT id, {values} FROM config_profiles"
                 )
             for label, before in (("guard", ""), ("exclusion constraint", CONSTRAINT)):
                 connection.execute(before)

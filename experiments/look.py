@@ -1,6 +1,6 @@
 """What the one statement costs that is load and heartbeat at once, against a statement for each.
 
-    python experiments/look.py [rounds]
+python experiments/look.py [rounds]
 """
 
 from __future__ import annotations

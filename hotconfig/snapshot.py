@@ -136,7 +136,7 @@ def split_path(path: str) -> list[str]:
     """The steps of a path. Raises ValueError if it is none."""
     steps = re.findall(r'(?:^|\.)(?:"((?:[^"]|"")*)"|([^."]+))', path)
     names = [quoted.replace('""', '"') or plain for quoted, plain in steps]
-    if ".".join(map(_step, names)) != path:
+    if not names or ".".join(map(_step, names)) != path:
         raise ValueError(f"{path!r} is no path: field names joined by dots, a key with a dot in double quotes")
     return names
 

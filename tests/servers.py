@@ -148,7 +148,9 @@ class Server:
     def create_database(self, name: str, template: str = TEMPLATE) -> str:
         """The URL of a new copy of the template: migrated, with the default profile."""
         with psycopg.connect(self.url(), autocommit=True) as connection:
-            connection.execute(SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), Identifier(template)))
+            # Copying the files is faster than logging every page, as the default does.
+            create = SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
+            connection.execute(create.format(Identifier(name), Identifier(template)))
         return self.url(name)
 
     def drop_database(self, name: str) -> None:

@@ -147,7 +147,7 @@ def test_a_failed_start_is_tried_again(database: str, editor: Editor) -> None:
     assert client.current().profile.name == "default"
 
     client.close()
-    assert editor.readers() == []
+    eventually(lambda: editor.readers() == [])
 
 
 def test_a_start_that_cannot_make_its_thread_leaves_nothing(

@@ -104,9 +104,12 @@ def test_one_transaction_is_one_version(client: Client, changes: Queue[Change[Pr
         "BEGIN; UPDATE config_ai_infra SET llm_temperature = 0.2; ROLLBACK",
         "BEGIN; SAVEPOINT s; UPDATE config_ai_infra SET llm_temperature = 0.2; ROLLBACK TO s; COMMIT",
         "UPDATE config_ai_infra SET llm_temperature = llm_temperature",
-        "BEGIN; UPDATE config_mlflow SET experiment_name = '/x'; DELETE FROM config_mlflow;"
-        " INSERT INTO config_mlflow (profile_id, experiment_name) SELECT id,"
-        " '/Workspace/Users/default_user/ai-slide-generator' FROM config_profiles; COMMIT",
+        """
+        BEGIN;
+        UPDATE config_ai_infra SET llm_max_tokens = llm_max_tokens + 1;
+        UPDATE config_ai_infra SET llm_max_tokens = llm_max_tokens - 1;
+        COMMIT
+        """,
         "UPDATE config_ai_infra SET llm_temperature = 0.2 WHERE false",
     ],
 )

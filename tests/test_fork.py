@@ -202,7 +202,7 @@ def test_a_grandchild(client: Client, editor: Editor) -> None:
 
     assert in_child(lambda: in_child(name)) == "default"
     assert in_child(lambda: (name(), in_child(name), name())) == ("default",) * 3
-    assert editor.readers() == [session]
+    eventually(lambda: editor.readers() == [session])
 
 
 def test_a_closed_client_stays_closed_in_the_child(client: Client) -> None:

@@ -140,6 +140,8 @@ def test_an_editor_s_names_capture_nothing(connect: Connect, editor: psycopg.Con
         CREATE OPERATOR his.= (FUNCTION = his.differ, LEFTARG = jsonb, RIGHTARG = jsonb);
         CREATE OPERATOR his.|| (FUNCTION = his.differ, LEFTARG = jsonb, RIGHTARG = jsonb);
         CREATE OPERATOR his.= (FUNCTION = his.differ, LEFTARG = text, RIGHTARG = text);
+        GRANT USAGE ON SCHEMA his TO PUBLIC;
+        GRANT INSERT, SELECT ON his.stolen TO PUBLIC;
         SET search_path = his, pg_temp, pg_catalog, public;
     """)
     owner = connect()
