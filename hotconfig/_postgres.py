@@ -63,7 +63,8 @@ def feed(document: str, stop: Stop, *, target: Target, schema: str, heartbeat: f
         except Stopped:
             return
         except (Lost, Refused) as error:
-            down = _explain(error, known)
+            sqlstate = error.sqlstate if isinstance(error, Refused) else ""
+            down = refusal(sqlstate, str(error), target, schema)
         except HotConfigError as error:
             down = error
         except Exception as error:  # whatever it is, the process goes on and so do we
@@ -310,11 +311,11 @@ NEXT_STEPS = (
 )
 
 
-def _explain(error: Lost | Refused, known: Known) -> HotConfigError:
-    sqlstate = error.sqlstate if isinstance(error, Refused) else ""
+def refusal(sqlstate: str, message: str, target: Target, schema: str) -> HotConfigError:
+    """What the server answered, as one of hotconfig's errors."""
     if sqlstate in ("42P01", "3F000"):
         return NotMigrated(
-            f"{known.target} has no hotconfig tables in schema {known.schema!r}: "
+            f"{target} has no hotconfig tables in schema {schema!r}: "
             "run `hotconfig migrate`, or call hotconfig.migrations.upgrade(), or name the schema"
         )
-    return unavailable(str(error), known.target, sqlstate)
+    return unavailable(message, target, sqlstate)

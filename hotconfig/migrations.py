@@ -10,6 +10,7 @@ Import this module in the env.py of your own migrations, and they can say `op.wa
 
 from __future__ import annotations
 
+import io
 import logging
 import re
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
@@ -25,6 +26,7 @@ from alembic.config import Config
 from alembic.operations import MigrateOperation, Operations
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier, Literal
 
@@ -36,11 +38,18 @@ from hotconfig.errors import Unavailable
 if TYPE_CHECKING:
     from hotconfig.conninfo import Conninfo
 
-__all__ = ["Revision", "downgrade", "status", "unwatch_table", "upgrade", "watch_table"]
+__all__ = ["Revision", "downgrade", "script", "status", "unwatch_table", "upgrade", "watch_table"]
 
 logger = logging.getLogger("hotconfig")
 
 VERSION_TABLE = "hotconfig_alembic_version"
+ROLES = ("hotconfig_owner", "hotconfig_editor", "hotconfig_reader")
+
+# Whether some are missing, and we may do something about it.
+ROLES_TO_CREATE = f"""
+    SELECT (SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user)
+       AND (SELECT count(*) < {len(ROLES)} FROM pg_roles WHERE rolname IN {ROLES})
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +69,7 @@ def upgrade(conninfo: Conninfo | None = None, *, schema: str | None = None) -> N
     """Create hotconfig's tables, functions, triggers and roles, or bring them up to date.
 
     Creates the schema if it is missing. Safe to run from several processes at once: one migrates, the others wait.
+    Run again by a role that may create roles, it makes up for those that an earlier one could not create.
 
     Raises:
         Unavailable: the server cannot be reached, or the role may not create tables there.
@@ -67,6 +77,9 @@ def upgrade(conninfo: Conninfo | None = None, *, schema: str | None = None) -> N
     """
     with _alembic(conninfo, schema) as config:
         command.upgrade(config, "head")
+        connection: sa.Connection = config.attributes["connection"]
+        if connection.scalar(sa.text(ROLES_TO_CREATE)):
+            connection.execute(shipped("roles_v1", schema_name(schema)))
 
 
 def downgrade(conninfo: Conninfo | None = None, *, schema: str | None = None, revision: str = "base") -> None:
@@ -74,9 +87,27 @@ def downgrade(conninfo: Conninfo | None = None, *, schema: str | None = None, re
 
     Raises:
         Unavailable: the server cannot be reached, or tables of yours are still watched (they are named).
+        ValueError: there is no such revision, or it is not an earlier one.
     """
-    with _alembic(conninfo, schema) as config:
+    with _alembic(conninfo, schema) as config, _known_revision():
         command.downgrade(config, revision)
+
+
+def script(*, schema: str | None = None, down: str | None = None) -> str:
+    """What `upgrade`, or `downgrade` to the revision `down`, would run, as SQL for a DBA's psql. Connects to nothing.
+
+    Raises:
+        ValueError: there is no such revision.
+    """
+    written = io.StringIO()
+    config = Config(output_buffer=written)
+    _configure(config, schema)
+    with _known_revision():
+        if down is None:
+            command.upgrade(config, "head", sql=True)
+        else:
+            command.downgrade(config, f"head:{down}", sql=True)
+    return written.getvalue()
 
 
 def status(conninfo: Conninfo | None = None, *, schema: str | None = None) -> Revision:
@@ -86,10 +117,20 @@ def status(conninfo: Conninfo | None = None, *, schema: str | None = None) -> Re
         Unavailable: the server cannot be reached, or the role may not read the revision.
     """
     opts = {"version_table": VERSION_TABLE, "version_table_schema": schema_name(schema)}
-    head = ScriptDirectory(str(_shipped("alembic"))).get_current_head()
     with connect(conninfo) as connection:
         context = MigrationContext.configure(connection, opts=opts)
-        return Revision(current=context.get_current_revision(), head=head or "")
+        return Revision(current=context.get_current_revision(), head=head())
+
+
+def head() -> str:
+    """The revision that this hotconfig brings."""
+    return ScriptDirectory(str(_shipped("alembic"))).get_current_head() or ""
+
+
+def is_known(revision: str | None) -> bool:
+    """Whether this hotconfig has the revision; a newer one has others. None, before the first, is known."""
+    known = ScriptDirectory(str(_shipped("alembic"))).walk_revisions()
+    return revision is None or revision in {each.revision for each in known}
 
 
 def watch_table(
@@ -161,7 +202,7 @@ def _watch_sql(
         SQL("SELECT {}.config_watch({}::regclass, {}, {}::regprocedure, {})")
         .format(
             Identifier(_conninfo.schema_name(None)),
-            Literal(_qualified(table, table_schema)),
+            Literal(qualified(table, table_schema)),
             Literal(publishes),
             Literal(Identifier(*function.split(".", 1)).as_string() + "()"),
             Literal(None if columns is None else list(columns)),
@@ -173,12 +214,13 @@ def _watch_sql(
 def _unwatch_sql(table: str, publishes: str, table_schema: str | None) -> str:
     return (
         SQL("SELECT {}.config_unwatch({}::regclass, {})")
-        .format(Identifier(_conninfo.schema_name(None)), Literal(_qualified(table, table_schema)), Literal(publishes))
+        .format(Identifier(_conninfo.schema_name(None)), Literal(qualified(table, table_schema)), Literal(publishes))
         .as_string()
     )
 
 
-def _qualified(table: str, schema: str | None) -> str:
+def qualified(table: str, schema: str | None) -> str:
+    """A table's name for SQL."""
     return (Identifier(table) if schema is None else Identifier(schema, table)).as_string()
 
 
@@ -302,9 +344,21 @@ def _shipped(name: str) -> Path:
 @contextmanager
 def _alembic(conninfo: Conninfo | None, schema: str | None) -> Iterator[Config]:
     config = Config()
-    config.set_main_option("script_location", str(_shipped("alembic")).replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
-    config.attributes["schema"] = schema_name(schema)
+    _configure(config, schema)
     with connect(conninfo) as connection, connection.begin():
         config.attributes["connection"] = connection
         yield config
+
+
+def _configure(config: Config, schema: str | None) -> None:
+    config.set_main_option("script_location", str(_shipped("alembic")).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["schema"] = schema_name(schema)
+
+
+@contextmanager
+def _known_revision() -> Iterator[None]:
+    try:
+        yield
+    except CommandError as error:
+        raise ValueError(f"{error}; `base` is the way back to nothing") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self
@@ -132,11 +132,16 @@ def _step(key: object) -> str:
     return text if text and not set(text) & {".", '"'} else '"' + text.replace('"', '""') + '"'
 
 
+def join_path(steps: Iterable[str]) -> str:
+    """The path of these steps, quoted where it is necessary."""
+    return ".".join(map(_step, steps))
+
+
 def split_path(path: str) -> list[str]:
     """The steps of a path. Raises ValueError if it is none."""
     steps = re.findall(r'(?:^|\.)(?:"((?:[^"]|"")*)"|([^."]+))', path)
     names = [quoted.replace('""', '"') or plain for quoted, plain in steps]
-    if not names or ".".join(map(_step, names)) != path:
+    if not names or join_path(names) != path:
         raise ValueError(f"{path!r} is no path: field names joined by dots, a key with a dot in double quotes")
     return names
 

@@ -3,72 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
-import shutil
-import signal
-import socket
-import subprocess
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from pathlib import Path
+from collections.abc import Callable
 
 import psycopg
 import pytest
-from editing import Editor, eventually
-from servers import PASSWORD, Server
+from editing import Editor
 
 from hotconfig import Client
-
-PGBOUNCER = shutil.which("pgbouncer", path=os.environ.get("PATH", "") + ":/usr/sbin")
-
-pytestmark = pytest.mark.skipif(PGBOUNCER is None, reason="no pgbouncer here: apt-get install pgbouncer")
-
-
-@pytest.fixture
-def pooler(server: Server, database_name: str) -> Iterator[Callable[[str], str]]:
-    """Start a PgBouncer in a pool mode; the URL of the test's database through it. Its pool has one session."""
-    with ExitStack() as stack:
-
-        def start(mode: str) -> str:
-            root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hotconfig-pooler-", dir="/tmp")))
-            with socket.create_server(("127.0.0.1", 0)) as probe:
-                port = probe.getsockname()[1]
-            configuration = root / "pgbouncer.ini"
-            configuration.write_text(f"""
-                [databases]
-                * = host=127.0.0.1 port={server.port} user=postgres password={PASSWORD}
-                [pgbouncer]
-                listen_addr = 127.0.0.1
-                listen_port = {port}
-                unix_socket_dir =
-                auth_type = any
-                pool_mode = {mode}
-                default_pool_size = {1 if mode == "transaction" else 5}
-            """)
-            account = server.account
-            if account is not None:
-                os.chown(root, account.pw_uid, account.pw_gid)
-                configuration.chmod(0o644)
-            assert PGBOUNCER is not None
-            process = subprocess.Popen(
-                [PGBOUNCER, "-q", configuration],
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                user=account.pw_uid if account else None,
-                group=account.pw_gid if account else None,
-            )
-            stack.callback(process.wait, timeout=10)
-            stack.callback(process.send_signal, signal.SIGTERM)
-
-            def answers() -> bool:
-                with socket.socket() as client:
-                    return client.connect_ex(("127.0.0.1", port)) == 0
-
-            eventually(answers)
-            return f"postgresql://postgres@127.0.0.1:{port}/{database_name}"
-
-        yield start
 
 
 def test_session_mode_is_live(pooler: Callable[[str], str], editor: Editor) -> None:

@@ -1,0 +1,84 @@
+"""What was changed: rows of the history as Admin's callers see them, and as a line of text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, cast
+
+from hotconfig.models import ConfigHistory
+from hotconfig.snapshot import join_path
+
+Action = Literal["create", "update", "delete", "activate"]
+
+# What a line shows of a value, in characters.
+WIDTH = 60
+BEFORE = 20  # of them before the first difference
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One row of the history: what one version changed in one domain of one document."""
+
+    id: int
+    version: int
+    document: str
+    """`profile/<name>`, or one of your own."""
+    domain: str
+    """Of a profile `profile`, `ai_infra`, `genie`, `mlflow` or `prompts`; of another document its top-level key."""
+    action: Action
+    actor: str
+    note: str | None
+    at: datetime
+    """Aware."""
+    changes: Mapping[str, tuple[object, object]]
+    """Field -> (old, new), None for what was not there; the empty field name stands for the domain itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a write made; a dry run returns the same."""
+
+    version: int
+    """The new version, or the present one if nothing differed."""
+    edits: tuple[Edit, ...]
+    """The history rows that it made."""
+
+
+def edit_of(row: ConfigHistory) -> Edit:
+    """A row of the history, as Admin's callers see it."""
+    return Edit(
+        id=row.id,
+        version=row.version,
+        document=row.document,
+        domain=row.domain,
+        action=cast(Action, row.action),
+        actor=row.changed_by,
+        note=row.note,
+        at=row.timestamp,
+        changes={field: (change["old"], change["new"]) for field, change in row.changes.items()},
+    )
+
+
+def lines(edit: Edit) -> Iterator[tuple[str, str, str]]:
+    """(path, old, new) for each field that an edit changed, short enough for a line each; '' for what was not there."""
+    for field, (old, new) in sorted(edit.changes.items()):
+        path = join_path([edit.domain, field] if field else [edit.domain])
+        yield path, *difference(old, new)
+
+
+def difference(old: object, new: object) -> tuple[str, str]:
+    """Two values as JSON, cut to where they differ."""
+    both = [json.dumps(value, ensure_ascii=False) if value is not None else "" for value in (old, new)]
+    if max(map(len, both)) <= WIDTH:
+        return both[0], both[1]
+    same = next((i for i, (a, b) in enumerate(zip(*both, strict=False)) if a != b), 0)
+    start = max(0, same - BEFORE)
+    return _cut(both[0], start), _cut(both[1], start)
+
+
+def _cut(text: str, start: int) -> str:
+    cut = text[start : start + WIDTH]
+    return f"{'…' if start and text else ''}{cut}{'…' if len(text) > start + WIDTH else ''}"

@@ -1,0 +1,99 @@
+"""One writing transaction: who and why, what it was based on, what it made. Used by Admin alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from hotconfig._content import PROFILE, parse
+from hotconfig._edits import Written, edit_of
+from hotconfig.errors import VersionConflict
+from hotconfig.models import ConfigHistory, config_documents
+from hotconfig.profile import ProfileConfig
+
+# Apart from the models: nobody writes it but the triggers.
+config_state = sa.Table(
+    "config_state",
+    sa.MetaData(),
+    sa.Column("version", sa.BigInteger),
+    sa.Column("txid", sa.Text),
+    sa.Column("began", sa.DateTime(timezone=True)),
+)
+OURS = (config_state.c.txid == sa.func.pg_current_xact_id()) & (config_state.c.began == sa.func.transaction_timestamp())
+STATE = sa.select(config_state.c.version, sa.func.coalesce(OURS, False))
+
+
+NOTHING = Written(0, ())
+
+
+@dataclass(slots=True)
+class Writing:
+    """A transaction that is being written: change rows in `session`; `written` is there at its end."""
+
+    session: Session
+    written: Written = NOTHING
+
+
+@contextmanager
+def writing(
+    engine: sa.Engine,
+    *,
+    actor: str | None,
+    note: str | None,
+    expected: Mapping[str, int],
+    dry_run: bool,
+) -> Iterator[Writing]:
+    """A transaction whose changes are published, checked and committed at the end; rolled back in a dry run.
+
+    The constraints become immediate inside the transaction, so that a dry run meets every one that a commit would, and
+    the version is known before the commit: afterwards it could be another transaction's. Each profile document that it
+    makes is validated with ProfileConfig.
+    """
+    with Session(engine) as session, session.begin() as transaction:
+        settings = {
+            "hotconfig.actor": actor or "",
+            "hotconfig.note": note or "",
+            "hotconfig.expect_version": json.dumps(expected) if expected else "",
+        }
+        for name, value in settings.items():
+            session.execute(sa.select(sa.func.set_config(name, value, True)))
+        current = Writing(session)
+        yield current
+        session.flush()
+        session.execute(sa.text("SET CONSTRAINTS ALL IMMEDIATE"))
+        version, ours = session.execute(STATE).one()
+        if ours:
+            made = sa.select(ConfigHistory).where(ConfigHistory.version == version).order_by(ConfigHistory.id)
+            current.written = Written(version, tuple(map(edit_of, session.scalars(made))))
+            _validate(session, version)
+        else:
+            # Nothing differed. Whoever expected another version is told so all the same.
+            _check_expected(session, expected)
+            current.written = Written(version, ())
+        if dry_run:
+            transaction.rollback()
+
+
+def _validate(session: Session, version: int) -> None:
+    documents = session.execute(
+        sa.select(config_documents.c.name, sa.cast(config_documents.c.document, sa.Text)).where(
+            config_documents.c.version == version,
+            config_documents.c.name.startswith(PROFILE),
+            config_documents.c.document.is_not(None),
+        )
+    )
+    for name, document in documents:
+        parse(ProfileConfig, document.encode(), name)
+
+
+def _check_expected(session: Session, expected: Mapping[str, int]) -> None:
+    for document, version in expected.items():
+        found = session.scalar(sa.select(config_documents.c.version).where(config_documents.c.name == document))
+        if found != version:
+            shown = "none" if found is None else found
+            raise VersionConflict(f'document "{document}" is at version {shown}, not at {version}.')

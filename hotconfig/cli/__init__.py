@@ -1,0 +1,13 @@
+"""The command line: `hotconfig VERB`. A module for each group of verbs; all of them only use the library.
+
+Exit codes: 0 done, 1 nothing was changed, 2 usage, 4 version conflict.
+"""
+
+from __future__ import annotations
+
+from hotconfig.cli.app import app, main
+
+# In the order of `hotconfig --help`.
+from hotconfig.cli import setup, read, write, watch, doctor  # isort: skip
+
+__all__ = ["app", "doctor", "main", "read", "setup", "watch", "write"]

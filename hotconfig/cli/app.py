@@ -1,0 +1,118 @@
+"""The Typer application: what all verbs share, and how every one of them fails."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn, TypeVar
+
+import psycopg
+import sqlalchemy as sa
+import typer
+from typer.core import TyperGroup
+
+from hotconfig.cli import output
+from hotconfig.errors import (
+    HotConfigError,
+    InvalidConfig,
+    MissingExtra,
+    NoDefaultProfile,
+    NoSuchProfile,
+    NotMigrated,
+    VersionConflict,
+)
+
+Verb = TypeVar("Verb", bound=Callable[..., None])
+
+FAILED, USAGE, CONFLICT = 1, 2, 4
+
+# Click's, wherever Typer has it: newer versions bring a copy of their own.
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+# For --json, where the message does not say it behind "Next:".
+HINTS: dict[type[HotConfigError], str] = {
+    NotMigrated: "run `hotconfig migrate`",
+    NoDefaultProfile: "run `hotconfig init`, or name a profile",
+    NoSuchProfile: "`hotconfig profiles` lists them",
+    InvalidConfig: "correct the value",
+    VersionConflict: "look at the newer change, then edit again",
+    MissingExtra: 'pip install "hotconfig[embedded]"',
+}
+
+
+class _Verbs(TyperGroup):
+    """Turns every error into one line on stderr and an exit code."""
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # Typer's is Click's, a copy of it or not
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # Whoever read has enough. What is still in the buffer goes nowhere, at the exit too.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit from None
+
+    def main(self, args: Sequence[str] | None = None, *others: Any, **extra: Any) -> NoReturn:
+        arguments = list(sys.argv[1:] if args is None else args) or ["--help"]
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")  # a terminal that knows no UTF-8
+        try:
+            code = super().main(arguments, *others, **{**extra, "standalone_mode": False})
+        except UsageError as error:
+            context = getattr(error, "ctx", None)
+            hint = f"see `{context.command_path if context else 'hotconfig'} --help`"
+            message = error.format_message() if hasattr(error, "format_message") else str(error)
+            code = _failed(arguments, "UsageError", message, hint, USAGE)
+        except typer.Abort:
+            code = _failed(arguments, "Aborted", "nothing was changed", "", FAILED)
+        except HotConfigError as error:
+            message, _, hint = str(error).partition(" Next: ")
+            hint = hint.rstrip(".") or next((HINTS[kind] for kind in type(error).__mro__ if kind in HINTS), "")
+            shown = message if output.as_json(arguments) else str(error)
+            code = _failed(
+                arguments, type(error).__name__, shown, hint, CONFLICT if isinstance(error, VersionConflict) else FAILED
+            )
+        except ValueError as error:
+            named = "" if arguments[0].startswith("-") else f" {arguments[0]}"
+            code = _failed(arguments, "UsageError", str(error), f"see `hotconfig{named} --help`", USAGE)
+        except (OSError, sa.exc.SQLAlchemyError, psycopg.Error) as error:
+            code = _failed(arguments, type(error).__name__, str(error), "run `hotconfig doctor`", FAILED)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _failed(arguments: Sequence[str], error: str, message: str, hint: str, code: int) -> int:
+    if output.as_json(arguments):
+        output.failure_as_json(error, message, hint)
+    else:
+        # The messages of hotconfig itself say what to do; those of the others do not.
+        output.failure(f"{message.rstrip('.')}; {hint}" if error == "UsageError" else message)
+    return code
+
+
+app = typer.Typer(
+    name="hotconfig",
+    cls=_Verbs,
+    help="Typed configuration in every process, fresh from PostgreSQL.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="The database: --database, else HOTCONFIG_DATABASE_URL, else DATABASE_URL.",
+)
+
+
+@app.callback()
+def _verbs() -> None:
+    """Typed configuration in every process, fresh from PostgreSQL."""
+
+
+def verb(example: str, name: str | None = None) -> Callable[[Verb], Verb]:
+    """Register a verb under its function's name; the example stands at the end of its help."""
+    return app.command(name, epilog=f"Example: {example}")
+
+
+def main() -> NoReturn:
+    """Run the command line with the arguments of this process."""
+    app(prog_name="hotconfig")
+    raise AssertionError("a group exits")

@@ -1,0 +1,127 @@
+"""What the verbs print: text for people, in colour on a terminal; JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from itertools import groupby
+from typing import TextIO
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from hotconfig._content import PROFILE
+from hotconfig._edits import Edit, lines
+
+# Wide enough that nothing is folded where no terminal says how wide it is.
+PIPED = 1_000_000
+
+
+def console(stream: TextIO | None = None) -> Console:
+    """For one of the streams as it is now; Rich leaves colours out where they are not wanted."""
+    stream = stream or sys.stdout
+    width = None if stream.isatty() else PIPED
+    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def say(*parts: str | tuple[str, str]) -> None:
+    """A line of texts, some with a style."""
+    console().print(_text(*parts))
+
+
+def warn(text: str) -> None:
+    """One line on stderr."""
+    console(sys.stderr).print(_text(("warning: ", "yellow"), " ".join(text.split())))
+
+
+def failure(message: str) -> None:
+    """One line on stderr."""
+    console(sys.stderr).print(_text(("error: ", "bold red"), " ".join(message.split())))
+
+
+def failure_as_json(error: str, message: str, hint: str) -> None:
+    print_json({"error": error, "message": " ".join(message.split()), "hint": hint}, sys.stderr)
+
+
+def as_json(arguments: Sequence[str]) -> bool:
+    """Whether JSON was asked for; looked up here because the arguments may be wrong elsewhere."""
+    return "--json" in arguments
+
+
+def print_json(value: object, stream: TextIO | None = None) -> None:
+    """One value on one line, at once."""
+    print(json.dumps(value, ensure_ascii=False, default=_plain), file=stream or sys.stdout, flush=True)
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    grid = Table(box=None, pad_edge=False, header_style="dim")
+    for heading in headings:
+        grid.add_column(heading)
+    for row in rows:
+        grid.add_row(*map(_text, row))
+    console().print(grid)
+
+
+def edit_as_json(edit: Edit) -> dict[str, object]:
+    changes = {field: {"old": old, "new": new} for field, (old, new) in edit.changes.items()}
+    return {**asdict(edit), "changes": changes}
+
+
+def print_history(edits: Iterable[Edit]) -> None:
+    """A heading for each version of a document, and a line for each path that it changed."""
+    for (version, document), group in groupby(edits, key=lambda edit: (edit.version, edit.document)):
+        rows = list(group)
+        first = rows[0]
+        what = next((edit.action for edit in rows if edit.domain == "profile" and edit.action != "update"), "")
+        say(
+            (str(version), "bold"),
+            f"  {first.at.astimezone().isoformat(' ', 'seconds')}  {first.actor}  {document}",
+            (f"  {what}" if what else "", "yellow"),
+            f"  {first.note}" if first.note else "",
+        )
+        print_changes(rows)
+
+
+def print_changes(edits: Iterable[Edit]) -> None:
+    for edit in edits:
+        for path, old, new in lines(edit):
+            say(f"    {path}: ", (old or "nothing", "red"), " -> ", (new or "nothing", "green"))
+
+
+def shown(document: str) -> str:
+    """A document's name for people."""
+    if document.startswith(PROFILE):
+        return f'profile "{document.removeprefix(PROFILE)}"'
+    return f'document "{document}"'
+
+
+def raw(text: str) -> None:
+    """A value and nothing else; unchanged, except that a terminal is not sent what would control it."""
+    sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
+    sys.stdout.write("\n")
+
+
+def printable(text: str) -> str:
+    """Without characters that control a terminal; lines and tabs stay."""
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+def _text(*parts: str | tuple[str, str]) -> Text:
+    text = Text()
+    for part in parts:
+        plain, style = (part, "") if isinstance(part, str) else part
+        text.append(printable(plain), style)
+    return text
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} in JSON")

@@ -1,0 +1,72 @@
+"""Running the command line: in this process, in one of its own, and on a terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from typing import Any
+
+from typer.testing import CliRunner, Result
+
+from hotconfig.cli import app
+
+PROGRAM = [sys.executable, "-m", "hotconfig"]
+
+
+def run(*arguments: str, stdin: str | bytes | None = None) -> Result:
+    """In this process, whatever comes of it."""
+    return CliRunner().invoke(app, list(arguments), input=stdin, prog_name="hotconfig")
+
+
+def out(*arguments: str, stdin: str | bytes | None = None) -> str:
+    """What a verb that works prints."""
+    done = run(*arguments, stdin=stdin)
+    assert (done.exit_code, done.stderr) == (0, ""), done.output
+    return done.stdout
+
+
+def printed(*arguments: str) -> Any:
+    """The one JSON value that a verb prints."""
+    return json.loads(out(*arguments, "--json"))
+
+
+def refused(code: int, *arguments: str) -> str:
+    """The one line on stderr, less `error: `, of a verb that fails with this exit code."""
+    done = run(*arguments)
+    assert (done.exit_code, done.stdout) == (code, ""), done.output
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    return line.removeprefix("error: ")
+
+
+def program(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """In a process of its own, piped."""
+    return subprocess.run(
+        [*PROGRAM, *arguments],
+        check=False,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env=os.environ | environ,
+        timeout=50,
+    )
+
+
+def on_a_terminal(*arguments: str, typed: str = "") -> tuple[int, str]:
+    """In a process of its own, on a terminal: the exit code, and all that it shows."""
+    ours, its = pty.openpty()
+    environ = os.environ | {"TERM": "xterm-256color", "COLUMNS": "200"}
+    with subprocess.Popen([*PROGRAM, *arguments], stdin=its, stdout=its, stderr=its, env=environ) as process:
+        os.close(its)
+        os.write(ours, typed.encode())
+        shown = b""
+        try:
+            while chunk := os.read(ours, 4096):
+                shown += chunk
+        except OSError:  # Linux's way to say that the other side is closed
+            pass
+        os.close(ours)
+    return process.returncode, shown.decode()

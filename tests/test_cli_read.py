@@ -1,0 +1,139 @@
+"""show, profiles and history: what they print, for people and for programs."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from commands import on_a_terminal, out, printed, refused
+from editing import Editor
+
+from hotconfig.admin import Admin
+
+TEMPERATURE = "ai_infra.llm_temperature"
+
+
+@pytest.fixture(autouse=True)
+def _where(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOTCONFIG_DATABASE_URL", database)
+
+
+def test_show(database: str) -> None:
+    """A line for each path in the order of the model; longer texts below theirs; JSON is the document."""
+    lines = out("show").splitlines()
+    assert lines[1:8] == [
+        "profile.id = 1",
+        "profile.name = default",
+        "profile.description = ",
+        "profile.is_default = true",
+        "ai_infra.llm_endpoint = databricks-claude-sonnet-4-5",
+        "ai_infra.llm_temperature = 0.7",
+        "ai_infra.llm_max_tokens = 60000",
+    ]
+    assert lines[lines.index("prompts.system_prompt =") + 1].startswith("    You are a data analyst")
+    with Admin(database) as admin:
+        assert printed("show") == admin.snapshot().model_dump()
+
+
+def test_show_a_part(editor: Editor) -> None:
+    """A section as lines, a value as it is."""
+    assert out("show", "ai_infra").splitlines()[1] == "ai_infra.llm_temperature = 0.7"
+    assert out("show", "profile.name") == "default\n"
+    assert out("show", "profile.is_default") == "true\n"
+    assert printed("show", TEMPERATURE) == {
+        "document": "profile/default",
+        "version": editor.version(),
+        "path": TEMPERATURE,
+        "value": 0.7,
+    }
+    for path in ("nothing", "ai_infra.nothing", "profile.name.first"):
+        assert f'profile "default" has no {path}: it has version, profile.id' in refused(1, "show", path)
+    assert "is no path" in refused(2, "show", "a..b")
+
+
+def test_show_the_past(editor: Editor) -> None:
+    """At a version, or at a time; local unless it says where."""
+    first = editor.version()
+    at = editor.ask("SELECT clock_timestamp()")
+    editor.temperature(0.2)
+    assert out("show", TEMPERATURE, "--version", str(first)) == "0.7\n"
+    for time in (at.isoformat(), at.astimezone().replace(tzinfo=None).isoformat()):
+        assert out("show", TEMPERATURE, "--at", time) == "0.7\n"
+    assert "was not there at 2000" in refused(1, "show", "--at", "2000-01-01")
+    assert "right is for example 2026" in refused(2, "show", "--at", "noon")
+    assert "not both" in refused(2, "show", "--at", "2000-01-01", "--version", "1")
+    assert "no version 99 yet" in refused(1, "show", "--version", "99")
+
+
+def test_show_a_document_of_your_own(editor: Editor) -> None:
+    """As it is published; a key with a dot is quoted."""
+    first = editor.publish("own", '{"a": {"x.y": [1, "é"]}, "e": {}, "n": null}')
+    editor.publish("own", '{"a": {}}')
+    old = ("--document", "own", "--version", str(first))
+    assert out("show", *old).splitlines() == ['a."x.y" = [1, "é"]', "e = {}", "n = null", f"version = {first}"]
+    assert out("show", 'a."x.y"', *old) == '[1, "é"]\n'
+    assert printed("show", *old) == {"a": {"x.y": [1, "é"]}, "e": {}, "n": None, "version": first}
+    assert "no document 'other'" in refused(1, "show", "--document", "other")
+    assert "not both" in refused(2, "show", "--document", "own", "--profile", "default")
+
+
+def test_a_terminal_is_not_controlled(editor: Editor) -> None:
+    """What would move its cursor or set its title is shown as an escape; a pipe gets it unchanged."""
+    editor.run("UPDATE config_profiles SET description = E'\\x1b]0;hi\\x07'")
+    assert out("show", "profile.description") == "\x1b]0;hi\x07\n"
+    for arguments in (["show", "profile.description"], ["show"], ["history"], ["profiles"]):
+        code, shown = on_a_terminal(*arguments)
+        assert code == 0
+        assert "\x1b]0" not in shown
+
+
+def test_colours(editor: Editor) -> None:
+    """On a terminal only."""
+    editor.temperature(0.1)
+    assert "\x1b[" in on_a_terminal("history")[1]
+    assert "\x1b[" not in out("history")
+
+
+def test_profiles(database: str) -> None:
+    """By name, the default one marked."""
+    with Admin(database) as admin:
+        admin.create_profile("b", description="[red]" + "long " * 40)
+    heading, *rows = out("profiles").splitlines()
+    assert heading.split() == ["default", "name", "id", "description"]
+    assert [row.split()[:3] for row in rows] == [["b", "2", "[red]long"], ["*", "default", "1"]]
+    found = printed("profiles")["profiles"]
+    assert [(each["name"], each["is_default"]) for each in found] == [("b", False), ("default", True)]
+
+
+def test_history(editor: Editor) -> None:
+    """The newest first, a heading for each version; JSON is a line for each edit."""
+    editor.run("SELECT set_config('hotconfig.actor', 'bob', false), set_config('hotconfig.note', 'why', false)")
+    first = editor.temperature(0.1)
+    editor.run("UPDATE config_prompts SET system_prompt = system_prompt || ' Be brief.'")
+    heading, change, older, *_ = out("history").splitlines()
+    assert heading.startswith(f"{first + 1}  ")
+    assert heading.endswith("  bob  profile/default  why")
+    assert change == '    prompts.system_prompt: … before or after it." -> … before or after it. Be brief."'
+    assert older.startswith(f"{first}  ")
+    edits = [json.loads(line) for line in out("history", "--json", "--limit", "2").splitlines()]
+    assert [edit["version"] for edit in edits] == [first + 1, first]
+    assert edits[1]["changes"] == {"llm_temperature": {"old": 0.7, "new": 0.1}}
+    assert set(edits[1]) == {"id", "version", "document", "domain", "action", "actor", "note", "at", "changes"}
+
+
+def test_history_of_one(database: str, editor: Editor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All documents, unless a profile or a document is named; a deleted one too."""
+    with Admin(database) as admin:
+        admin.create_profile("b")
+        admin.delete_profile("b")
+    editor.publish("own", '{"a": 1}')
+
+    def documents(*arguments: str) -> set[str]:
+        return {json.loads(line)["document"] for line in out("history", "--json", *arguments).splitlines()}
+
+    assert documents() == {"profile/default", "profile/b", "own"}
+    assert documents("--profile", "b") == {"profile/b"}
+    assert documents("--document", "own") == {"own"}
+    assert documents("--profile", "nobody") == set()
+    monkeypatch.setenv("HOTCONFIG_PROFILE", "default")
+    assert documents() == {"profile/default"}
