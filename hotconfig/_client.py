@@ -161,6 +161,8 @@ class Client(Holder[S]):
     def _started_dispatcher(self) -> Dispatcher[S]:
         self._ensure_started()
         with self._lock:
+            if self._closed and not self._overrides:
+                raise Closed("the client is closed: call start() to use it again")
             if self._dispatcher is None:
                 self._dispatcher = Dispatcher(self._latest)
             return self._dispatcher

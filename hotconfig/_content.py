@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from hotconfig._feed import Beat, Down, Item, Published
 from hotconfig.errors import HotConfigError, InvalidConfig, NoDefaultProfile, NoSuchDocument, NoSuchProfile
+from hotconfig.profile import ProfileConfig
 from hotconfig.snapshot import S, Snapshot, changed_paths
 
 logger = logging.getLogger("hotconfig")
@@ -87,6 +88,11 @@ class Content(Generic[S]):
             self._read(item)
         self.status = replace(self.status, error=self.wrong)
 
+    def failed(self, error: Exception) -> None:
+        """An item could not be taken: say so in the status, and let the next one try."""
+        wrong = HotConfigError(f"{type(error).__name__} while an item of the feed was taken")
+        self.status = replace(self.status, state="stale", error=wrong)
+
     def start_from(self, snapshot: S | None) -> None:
         """Serve a snapshot that the disk remembers, while the link is down."""
         if snapshot is not None:
@@ -110,9 +116,7 @@ class Content(Generic[S]):
             logger.warning("%s: polling, since %s", status.document, item.polling)
         self._polling = item.polling
         if item.rewound:
-            logger.warning(
-                "%s: the database stepped back from version %s to %d", status.document, status.version, item.version
-            )
+            logger.warning("%s: the database stepped back, and is at version %d now", status.document, item.version)
             status = replace(status, rewinds=status.rewinds + 1)
         self.checked = time.monotonic()
         self.status = replace(
@@ -149,22 +153,26 @@ class Content(Generic[S]):
         )
 
 
+# Their messages repeat the input, or are somebody else's words that may.
+TELLING = ("value_error", "assertion_error", "union_tag_invalid")
+
+
 def parse(model: type[S], json: bytes, document: str) -> S:
     """A document as its model. Raises InvalidConfig, which names each field and its rule, never a value."""
     try:
         return model.model_validate_json(json)
     except ValidationError as error:
         rules = "; ".join(
-            f"{'.'.join(map(str, each['loc'])) or 'document'}: {each['msg']}"
+            f"{'.'.join(map(str, each['loc'])) or 'document'}: {each['type' if each['type'] in TELLING else 'msg']}"
             for each in error.errors(include_input=False, include_context=False, include_url=False)
         )
         what, cause = rules, None
     except Exception as error:  # noqa: BLE001  # a validator of the model may raise anything
         # The type alone: the text of a stranger's error may hold a secret.
         what, cause = f"a validator raised {type(error).__name__}", error
-    raise InvalidConfig(
-        f"document {document!r} does not fit {model.__name__}: {what}. Correct the rows, or roll the change back."
-    ) from cause
+    own = model is not ProfileConfig and (document == ACTIVE or document.startswith(PROFILE))
+    step = "Correct the rows, or roll the change back" + (", or name a document of your own: document=" if own else "")
+    raise InvalidConfig(f"document {document!r} does not fit {model.__name__}: {what}. {step}.") from cause
 
 
 def _differing(old: S, new: S) -> str:
@@ -178,8 +186,8 @@ def missing(document: str) -> NoSuchDocument:
     """The error for a document that is not there."""
     if document == ACTIVE:
         return NoDefaultProfile(
-            "no profile is the default one: run `hotconfig init`, or name a profile, or "
-            "UPDATE config_profiles SET is_default = (name = '...')"
+            "no profile is the default one: run `hotconfig init` or call hotconfig.admin.Admin().init(), which create "
+            "it if there is none; or name a profile, or UPDATE config_profiles SET is_default = (name = '...')"
         )
     if document.startswith(PROFILE):
         name = document.removeprefix(PROFILE)
@@ -188,6 +196,6 @@ def missing(document: str) -> NoSuchDocument:
             "to follow the default one"
         )
     return NoSuchDocument(
-        f"no document {document!r} is published: call watch_table() in a migration or config_publish(), "
-        "or correct document="
+        f"no document {document!r} is published: call op.watch_table() in a migration, or "
+        "SELECT config_publish(name, document), or correct document="
     )

@@ -123,6 +123,9 @@ class Dispatcher(Generic[S]):
         Raises TypeError if `callback` is a coroutine function and no event loop runs in this thread,
         Closed after `close()`.
         """
+        for function in (callback, on):
+            if function is not None and not callable(function):
+                raise TypeError(f"{function!r} is no function: pass one, such as `lambda c: c.ai_infra`")
         name = name_of(callback)
         loop = None
         if is_coroutine_function(callback):
@@ -207,6 +210,8 @@ class Dispatcher(Generic[S]):
             subscriber.cancelled = True
             self._subscribers = tuple(each for each in self._subscribers if each is not subscriber)
             self._told.notify_all()
+            if not self._subscribers:
+                self._changed.notify_all()  # the threads end, and keep nobody alive
 
     def _start_threads(self) -> None:
         with self._lock:
@@ -251,7 +256,7 @@ class Dispatcher(Generic[S]):
                         return None
                     self._caller = None
                 while (caller := self._caller) is None or caller.deadline > time.monotonic():
-                    if self._closed:
+                    if self._closed or not self._subscribers:
                         self._workers.discard(worker)
                         return None
                     if caller is not None:

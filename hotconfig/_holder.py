@@ -48,6 +48,7 @@ class Holder(Generic[S]):
         self._lock = threading.RLock()
         self._moved = threading.Condition(self._lock)  # for wait_for: the snapshot, the status or `closed` changed
         self._starting: Future[None] | None = None
+        self._starter = 0  # the thread that starts it
 
     # ---- what is served
 
@@ -82,6 +83,8 @@ class Holder(Generic[S]):
         if snapshot is None:
             snapshot = self._look_closer()
         with self._lock:
+            if self._closed and not self._overrides:
+                raise Closed("the client is closed: call start() to use it again")
             self._pinned += 1
             self._refresh()
         try:
@@ -99,8 +102,8 @@ class Holder(Generic[S]):
         override = (snapshot,)
         with self._lock:
             self._overrides = (*self._overrides, override)
-        self._announce_override()
         try:
+            self._announce_override()
             yield snapshot
         finally:
             with self._lock:
@@ -119,7 +122,8 @@ class Holder(Generic[S]):
     # ---- start and end
 
     def _started(self) -> bool:
-        return self._run is not None and self._run.mine
+        run = self._run  # once: another thread may close
+        return run is not None and run.mine
 
     def _ensure_started(
         self, timeout: float = 10.0, *, reopen: bool = False, wanted: Settings[S] | None = None
@@ -135,11 +139,17 @@ class Holder(Generic[S]):
                 raise Closed("the client is closed: call start() to use it again")
             begun = self._starting
             starting = self._starting = begun or Future()
+            if begun is None:
+                self._starter = threading.get_ident()
+            elif self._starter == threading.get_ident():
+                raise HotConfigError(
+                    "the client is being started by this very call: its conninfo and model must not use it"
+                )
         if begun is not None:
             begun.result()
             return
         try:
-            self._start(timeout, starting)
+            self._start(timeout, starting, explicit=reopen)
         except BaseException as error:
             self._end_start(starting)
             # Others who wait for this start were not interrupted themselves.
@@ -154,13 +164,14 @@ class Holder(Generic[S]):
             if self._starting is starting:
                 self._starting = None
 
-    def _start(self, timeout: float, starting: Future[None]) -> None:
+    def _start(self, timeout: float, starting: Future[None], *, explicit: bool) -> None:
         with self._lock:
             settings, inherited = self._settings, self._run
-        if inherited is None:
-            run = Run(settings, None, timeout=timeout)
-        else:  # from the parent of this process
+        if inherited is not None:  # from the parent of this process
             inherited.stop()
+        if inherited is None or explicit:
+            run = Run(settings, None, timeout=timeout)
+        else:
             run = Run(settings, inherited.content, timeout=min(timeout, CHILD_START))
         with self._lock:
             wanted = self._starting is starting
@@ -208,9 +219,9 @@ class Holder(Generic[S]):
     def _stop(self, timeout: float) -> None:
         deadline = time.monotonic() + timeout
         with self._lock:
+            self._closed = True  # before the run goes: a reader without the lock sees one or the other
             run, self._run = self._run, None
             dispatcher, self._dispatcher = self._dispatcher, None
-            self._closed = True
             self._starting = None  # whoever is starting it finds that out
             if self._forget is not None:
                 self._forget.detach()

@@ -57,7 +57,6 @@ def feed(document: str, stop: Stop, *, target: Target, schema: str, heartbeat: f
     failures = 0
     deadline = time.monotonic() + timeout
     while not stop.is_set():
-        began = time.monotonic()
         try:
             yield from _session(known, stop, deadline)
         except Stopped:
@@ -74,8 +73,9 @@ def feed(document: str, stop: Stop, *, target: Target, schema: str, heartbeat: f
         else:
             continue  # a standby: look for a primary
         deadline = math.inf
-        if time.monotonic() - began > STABLE:
+        if time.monotonic() - known.connected > STABLE:
             failures = 0
+        known.connected = math.inf
         yield Down(down)
         first, longest = BACK_OFF
         stop.wait(random.uniform(0, min(longest, first * 2**failures)))
@@ -96,6 +96,7 @@ class Known:
     document_version: str | None = None
     document_token: str | None = None
     asked: bool = False
+    connected: float = math.inf  # since when, on the monotonic clock
     rejected: bool = False
 
     @property
@@ -113,6 +114,7 @@ def _session(known: Known, stop: Stop, deadline: float) -> Generator[Item, bool,
     try:
         if polling is None:
             polling = _listen(wire, known, stop, deadline)
+        known.connected = time.monotonic()
         standby = wire.parameter("in_hot_standby") == "on"
         acknowledged = known.application_name
         while True:
@@ -144,7 +146,7 @@ def _look(wire: Wire, known: Known, standby: bool, polling: str | None, timeout:
         statement, known.document, known.channel, known.document_version, known.document_token, timeout=timeout
     )
     if not rows:
-        raise Refused("", "config_state is empty: restore its row, or migrate down and up again")
+        raise Refused("", "config_state is empty")
     version_, token, document_version, document_token, same, json, listening = rows[0]
     version = int(version_ or 0)
     if polling is None and listening != b"t":
@@ -285,6 +287,8 @@ def unavailable(message: str, target: Target | None = None, sqlstate: str = "") 
     text = " ".join(message.split())
     known_as = f"{text} {MEANING.get(sqlstate, '')}"
     step = next(step for known, step in NEXT_STEPS if known in known_as)
+    if target and target.is_default:
+        step = "set HOTCONFIG_DATABASE_URL, or give start() an address; for a try-out, `embedded:`"
     where = f"cannot use PostgreSQL at {target}" if target else "cannot use PostgreSQL"
     return Unavailable(f"{where}: {text.rstrip('.?')}. Next: {step}.")
 
@@ -307,6 +311,7 @@ NEXT_STEPS = (
     ("translate host name", "correct the host in the address"),
     ("statement timeout", "look for a lock on hotconfig's tables, such as an open ALTER TABLE"),
     ("needs PostgreSQL", "use a newer server"),
+    ("config_state is empty", "restore its row from a backup"),
     ("", "check that the server runs and can be reached from here"),
 )
 

@@ -81,7 +81,10 @@ class Run(Generic[S]):
                 while True:
                     item = self._feed.send(self.content.rejected)
                     before = self.content.snapshot
-                    self.content.take(item)
+                    try:
+                        self.content.take(item)
+                    except Exception as error:  # noqa: BLE001  # whatever it is, a dead thread would be worse
+                        self.content.failed(error)
                     take_over = swap()
                     if take_over is None or not take_over(self):
                         break

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic
@@ -11,6 +10,8 @@ from hotconfig import conninfo as _conninfo
 from hotconfig._content import ACTIVE, PROFILE
 from hotconfig.conninfo import Conninfo
 from hotconfig.snapshot import S, Snapshot
+
+LONGEST_HEARTBEAT = 86_400  # seconds; poll() takes no more than 24 days
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +31,22 @@ class Settings(Generic[S]):
         model: object = self.model
         if not (isinstance(model, type) and issubclass(model, Snapshot)):
             raise TypeError(f"model must be a subclass of hotconfig.Snapshot, not {model!r}")
-        for name, value in (("document", self.document), ("profile", self.profile)):
+        texts: tuple[tuple[str, object], ...] = (("document", self.document), ("profile", self.profile))
+        for name, value in texts:
+            if not isinstance(value, str | None):
+                raise TypeError(f"{name} is a string, not {type(value).__name__}")
             if value is not None and (not value.strip() or "\0" in value):
                 raise ValueError(f"{name} is {value!r}: name one, or leave it out")
         if self.schema is not None:
             _conninfo.schema_name(self.schema)
-        if not (self.heartbeat > 0 and math.isfinite(self.heartbeat)):
-            raise ValueError(f"heartbeat is {self.heartbeat!r}: it must be seconds above 0, such as 10")
+        heartbeat: object = self.heartbeat
+        if not isinstance(heartbeat, int | float):
+            raise TypeError(f"heartbeat is a number of seconds, not {type(heartbeat).__name__}")
+        if not 0 < heartbeat <= LONGEST_HEARTBEAT:
+            raise ValueError(f"heartbeat is {heartbeat!r}: it must be seconds above 0, such as 10, and at most a day")
+        cache: object = self.cache
+        if not isinstance(cache, str | Path | None):
+            raise TypeError(f"cache is a path, not {type(cache).__name__}")
 
     def document_name(self) -> str:
         """The document to follow. Reads the environment."""

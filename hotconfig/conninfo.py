@@ -67,6 +67,11 @@ class Target:
         shown = [f"{name}={params[name]}" for name in ("host", "port", "dbname", "user") if name in params]
         return " ".join(shown) or "what libpq takes by default"
 
+    @property
+    def is_default(self) -> bool:
+        """Nobody said where to connect."""
+        return self.conninfo == DEFAULT and self.origin.startswith("the default")
+
     def __str__(self) -> str:
         return f"{self.safe()} (from {self.origin})"
 
@@ -242,5 +247,5 @@ def _without_driver(query: str) -> str:
     return urlencode(params, quote_via=quote)
 
 
-_EXAMPLE = "right is for example postgresql://user:password@host:5432/database"
+_EXAMPLE = "right is for example postgresql://user:password@host:5432/database, or embedded:/path"
 _ENCODE = "in user and password @ / % and the like are written %40 %2F %25"

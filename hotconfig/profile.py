@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from hotconfig.snapshot import Section, Snapshot
 
@@ -21,31 +22,32 @@ __all__ = [
     "default_profile",
 ]
 
+# The rules below are PydanticCustomError, whose text may be shown: that of a ValueError may hold the input.
 # Exactly these, not str.isspace(): the database's CHECK trims the same six characters.
 _BLANK = " \t\n\r\f\v"
 
 
 def _not_blank(text: str) -> str:
     if not text.strip(_BLANK):
-        raise ValueError("must not be blank")
+        raise PydanticCustomError("profile", "must not be blank")
     return text
 
 
 def _two_decimals(number: float) -> float:
     if round(number, 2) != number:
-        raise ValueError("must have at most two decimal places, since the database keeps no more")
+        raise PydanticCustomError("profile", "must have at most two decimal places, since the database keeps no more")
     return number
 
 
 def _absolute(path: str) -> str:
     if not path.startswith("/"):
-        raise ValueError("must start with /")
+        raise PydanticCustomError("profile", "must start with /")
     return path
 
 
 def _asks(template: str) -> str:
     if "{question}" not in template:
-        raise ValueError("must contain {question}")
+        raise PydanticCustomError("profile", "must contain {question}")
     return template
 
 

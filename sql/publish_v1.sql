@@ -2,8 +2,8 @@
 --
 --   row changes -> config_mark_*() -> config_dirty -> (commit) config_at_commit() -> config_publish_marked()
 --
--- All names are qualified and the search_path is fixed: an unqualified name would let an editor capture a call, and
--- crash-loops a logical replication worker.
+-- Names of ours are qualified, and every function that others call fixes the search_path: otherwise an editor could
+-- capture a call, and a logical replication worker would crash for ever.
 
 CREATE FUNCTION @extschema@.config_mark(source text, document jsonb DEFAULT NULL) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -213,7 +213,8 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM @extschema@.config_mark('profiles');
     PERFORM @extschema@.config_mark('document ' || document)
-    FROM (SELECT DISTINCT document FROM @extschema@.config_sources WHERE document <> 'profile/*') AS own;
+    FROM (SELECT DISTINCT document FROM @extschema@.config_sources WHERE document <> 'profile/*') AS own
+    WHERE EXISTS (SELECT FROM pg_trigger WHERE tgname = @extschema@.config_trigger_name(document));  -- not dropped
 END
 $$;
 

@@ -44,6 +44,12 @@ BEGIN
                 HINT = format('ALTER FUNCTION %s OWNER TO %I, or make it SECURITY DEFINER.', source, current_user);
         END IF;
         EXECUTE format('SELECT %s', source) INTO built;
+        -- A body that sets the search_path would have the caller's calls and operators resolved in a schema of its
+        -- choice, with the owner's rights. It is rolled back with the error.
+        IF pg_catalog.current_setting('search_path') OPERATOR(pg_catalog.<>) 'pg_catalog, pg_temp' THEN
+            RAISE EXCEPTION 'it changed search_path' USING ERRCODE = 'insufficient_privilege',
+                HINT = 'Give the function a SET search_path clause, and no SET in its body.';
+        END IF;
     EXCEPTION WHEN query_canceled OR serialization_failure OR deadlock_detected THEN
         RAISE;
     WHEN OTHERS THEN
@@ -92,7 +98,9 @@ CREATE FUNCTION @extschema@.config_publish(name text, document jsonb) RETURNS vo
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM @extschema@.config_check_name(name);
-    IF EXISTS (SELECT FROM @extschema@.config_sources s WHERE s.document = name) THEN
+    -- A table that was dropped has left its row behind, but no trigger.
+    IF EXISTS (SELECT FROM @extschema@.config_sources s WHERE s.document = config_publish.name)
+       AND EXISTS (SELECT FROM pg_trigger WHERE tgname = @extschema@.config_trigger_name(config_publish.name)) THEN
         RAISE EXCEPTION 'document "%" is built from its tables', name USING ERRCODE = 'object_in_use',
             HINT = 'Change its tables, or call config_unwatch() for each of them first.';
     END IF;

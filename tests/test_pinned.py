@@ -188,11 +188,11 @@ def test_it_starts_the_client() -> None:
     assert client._pinned == 0
 
 
-def test_a_closed_client_can_be_pinned(client: Client) -> None:
-    """As current() does, it serves the last snapshot."""
+def test_a_closed_client_cannot_be_pinned(client: Client) -> None:
+    """Only current() serves the last snapshot on."""
     client.close()
-    with client.pinned() as pinned:
-        assert pinned is client.current()
+    with pytest.raises(Closed), client.pinned():
+        pass
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")

@@ -178,3 +178,33 @@ def test_a_role_without_grants_reads_nothing(connect: Connect, role: str) -> Non
     stranger = connect(user=role)
     for table in (*SETTINGS, *PUBLISHED, *INTERNAL):
         assert privileges(stranger, table) == ""
+
+
+def test_a_document_function_cannot_borrow_the_owners_rights(connect: Connect) -> None:
+    """One that sets the search_path in its body would have the rest of the publishing resolved in its own schema."""
+    owner = connect()
+    owner.execute("""
+        CREATE SCHEMA evil;
+        CREATE TABLE evil.stolen (by text);
+        CREATE FUNCTION evil.pg_notify(text, text) RETURNS void LANGUAGE plpgsql AS
+        $$ BEGIN INSERT INTO evil.stolen VALUES (current_user); END $$;
+        GRANT ALL ON SCHEMA evil TO PUBLIC;
+        GRANT ALL ON evil.stolen TO PUBLIC;
+        CREATE TABLE settings (value int);
+        CREATE FUNCTION settings_document() RETURNS jsonb LANGUAGE sql SECURITY DEFINER
+        AS $$ SELECT '{"a": 1}'::jsonb $$;
+        SELECT config_watch('settings', 'own', 'settings_document()');
+    """)
+    owner.execute("""
+        CREATE OR REPLACE FUNCTION settings_document() RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER AS $$
+        BEGIN
+            PERFORM set_config('search_path', 'evil, pg_catalog', false);
+            RETURN '{"a": 2}'::jsonb;
+        END $$;
+    """)
+
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="it changed search_path"):
+        owner.execute("INSERT INTO settings VALUES (1)")
+
+    assert owner.execute("SELECT count(*) FROM evil.stolen").fetchone() == (0,)
+    assert owner.execute("SHOW search_path").fetchone() == ('"$user", public',)

@@ -220,3 +220,21 @@ def test_a_watched_table_that_is_renamed(owner: psycopg.Connection) -> None:
     assert value(owner, "SELECT count(*) FROM config_sources WHERE document = 'own'") == 0
     owner.execute("DELETE FROM models")
     assert templates(owner) == 1
+
+
+def test_a_table_that_was_dropped_sets_its_document_free(connect: Connect) -> None:
+    """Its row in config_sources stays, but neither config_publish() nor config_touch() minds."""
+    editor = connect()
+    editor.execute("CREATE TABLE gone (value int)")
+    editor.execute("""
+        CREATE FUNCTION gone_document() RETURNS jsonb LANGUAGE sql SECURITY DEFINER SET search_path = public
+        AS $$ SELECT jsonb_build_object('rows', (SELECT count(*) FROM gone)) $$
+    """)
+    editor.execute("SELECT config_watch('gone', 'own', 'gone_document()')")
+    editor.execute("DROP TABLE gone")
+    editor.execute("DROP FUNCTION gone_document")
+
+    editor.execute("SELECT config_touch()")
+    editor.execute("SELECT config_publish('own', '{\"a\": 1}')")
+
+    assert editor.execute("SELECT document FROM config_documents WHERE name = 'own'").fetchone() == ({"a": 1},)
