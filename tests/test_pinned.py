@@ -12,7 +12,7 @@ from contextlib import ExitStack
 import pytest
 from editing import Editor
 
-from hotconfig import Change, Client, Unavailable, _pin
+from hotconfig import Change, Client, Closed, Unavailable, _pin
 
 
 @pytest.fixture
