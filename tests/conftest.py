@@ -42,6 +42,12 @@ def pytest_report_header() -> str:
     return f"server: {servers.version()}"
 
 
+def pytest_configure() -> None:
+    # A shell starts what runs in the background with SIGINT ignored, and children inherit that: here Ctrl-C is tested.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of the developer's environment says where to connect, or as whom."""
