@@ -1,3 +1,4 @@
+# make demo    watch an edit reach a running agent
 # make test    set up .venv, lint, check types, run the tests
 # make check   the same, then the tests on every other PostgreSQL and Python found here
 # make clean   remove what the others made
@@ -6,10 +7,18 @@ PYTHON ?= python3
 .DEFAULT_GOAL := test
 MAKEFLAGS += --no-print-directory
 
-.PHONY: test lint check matrix postgres-15 postgres-16 python-3.12 python-3.13 clean
+# The tests share the processors; more than a few servers at once is no faster.
+PYTEST = pytest -q -n auto --maxprocesses 4
+
+.PHONY: demo test lint check matrix postgres-15 postgres-16 python-3.12 python-3.13 clean
+
+demo: .venv/installed
+	.venv/bin/hotconfig demo
 
 test: lint
-	.venv/bin/coverage run -m pytest
+	.venv/bin/coverage erase
+	.venv/bin/coverage run -m $(PYTEST)
+	.venv/bin/coverage combine --quiet
 	.venv/bin/coverage report
 
 lint: .venv/installed
@@ -33,11 +42,11 @@ check: test
 matrix: postgres-15 postgres-16 python-3.12 python-3.13
 
 postgres-16: .venv/installed
-	TEST_POSTGRES=16 .venv/bin/pytest -q
+	TEST_POSTGRES=16 .venv/bin/$(PYTEST)
 
 ifneq ($(wildcard /usr/lib/postgresql/15/bin/postgres),)
 postgres-15: .venv/installed
-	TEST_POSTGRES=15 .venv/bin/pytest -q
+	TEST_POSTGRES=15 .venv/bin/$(PYTEST)
 else
 postgres-15:
 	@echo 'skipped: PostgreSQL 15 (no /usr/lib/postgresql/15/bin)'
@@ -49,7 +58,7 @@ find-python = $(firstword $(foreach python,python$(1) $(wildcard $(HOME)/.pyenv/
 
 python-3.12 python-3.13: python-%:
 	@if [ -n '$(call find-python,$*)' ]; \
-	then $(MAKE) .venv-$*/installed PYTHON='$(call find-python,$*)' && .venv-$*/bin/pytest -q; \
+	then $(MAKE) .venv-$*/installed PYTHON='$(call find-python,$*)' && .venv-$*/bin/$(PYTEST); \
 	else echo 'skipped: Python $* (neither on the PATH nor in ~/.pyenv)'; fi
 
 .venv-%/installed: pyproject.toml
@@ -58,5 +67,5 @@ python-3.12 python-3.13: python-%:
 	touch $@
 
 clean:
-	rm -rf .venv .venv-* dist build .coverage .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv .venv-* dist build .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from alembic import op
-from hotconfig.migrations import sql
 ${imports if imports else ""}
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}

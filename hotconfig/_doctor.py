@@ -22,6 +22,7 @@ from hotconfig import migrations
 from hotconfig._content import ACTIVE, PROFILE, missing, parse
 from hotconfig._drift import drifted_documents, drifted_profiles
 from hotconfig._engine import connect, engine, translated, translation
+from hotconfig._shipped import qualified
 from hotconfig._triggers import broken
 from hotconfig.conninfo import Conninfo, Target
 from hotconfig.errors import HotConfigError, InvalidConfig
@@ -73,7 +74,7 @@ class Place:
     schema: str
 
     def name(self, table: str) -> str:
-        return migrations.qualified(table, None if self.schema == "public" else self.schema)
+        return qualified(table, None if self.schema == "public" else self.schema)
 
     def command(self, verb: str) -> str:
         return f"hotconfig {verb}" + ("" if self.schema == "public" else f" --schema {shlex.quote(self.schema)}")

@@ -13,26 +13,25 @@ from __future__ import annotations
 import io
 import logging
 import re
-from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
-from alembic.operations import MigrateOperation, Operations
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from psycopg.conninfo import make_conninfo
-from psycopg.sql import SQL, Identifier, Literal
 
 from hotconfig import conninfo as _conninfo
 from hotconfig import models
 from hotconfig._postgres import unavailable
+from hotconfig._shipped import path, render, text
+from hotconfig._watched import unwatch_table, watch_table
 from hotconfig.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ def upgrade(conninfo: Conninfo | None = None, *, schema: str | None = None) -> N
         command.upgrade(config, "head")
         connection: sa.Connection = config.attributes["connection"]
         if connection.scalar(sa.text(ROLES_TO_CREATE)):
-            connection.execute(shipped("roles_v1", schema_name(schema)))
+            connection.execute(text(render("roles_v1", schema_name(schema))))
 
 
 def downgrade(conninfo: Conninfo | None = None, *, schema: str | None = None, revision: str = "base") -> None:
@@ -124,104 +123,13 @@ def status(conninfo: Conninfo | None = None, *, schema: str | None = None) -> Re
 
 def head() -> str:
     """The revision that this hotconfig brings."""
-    return ScriptDirectory(str(_shipped("alembic"))).get_current_head() or ""
+    return ScriptDirectory(str(path("alembic"))).get_current_head() or ""
 
 
 def is_known(revision: str | None) -> bool:
     """Whether this hotconfig has the revision; a newer one has others. None, before the first, is known."""
-    known = ScriptDirectory(str(_shipped("alembic"))).walk_revisions()
+    known = ScriptDirectory(str(path("alembic"))).walk_revisions()
     return revision is None or revision in {each.revision for each in known}
-
-
-def watch_table(
-    connection: sa.Connection,
-    table: str,
-    *,
-    publishes: str,
-    function: str,
-    columns: Sequence[str] | None = None,
-    table_schema: str | None = None,
-) -> None:
-    """Make a table hot: a transaction that changes it publishes the document anew.
-
-    Several tables may publish one document; they share its function.
-
-    Args:
-        connection: of a role that owns the table and is a member of hotconfig's owner.
-        table: an ordinary table; its columns stay as they are.
-        publishes: the document's name, for `Client(document=...)`. Not `active`, not `profile/...`.
-        function: a SQL function without arguments that returns the document as a jsonb object, `name` or
-            `schema.name`. It runs with the rights of hotconfig's owner and an empty search_path, so it must be
-            SECURITY DEFINER or belong to that owner, and qualify its names.
-        columns: those that matter; an update of others costs nothing. Default: all.
-        table_schema: default: where the search_path finds the table.
-
-    Raises:
-        sqlalchemy.exc.DBAPIError: no such table, column or function, or the function cannot be used; the message says
-            what to do.
-    """
-    connection.execute(_text(_watch_sql(table, publishes, function, columns, table_schema)))
-
-
-def unwatch_table(connection: sa.Connection, table: str, *, publishes: str, table_schema: str | None = None) -> None:
-    """Stop watching a table. The document stays as it is; `SELECT config_publish(name, NULL)` withdraws it."""
-    connection.execute(_text(_unwatch_sql(table, publishes, table_schema)))
-
-
-@Operations.register_operation("watch_table")
-class _WatchTable(MigrateOperation):
-    @classmethod
-    def watch_table(
-        cls,
-        operations: Operations,
-        table: str,
-        *,
-        publishes: str,
-        function: str,
-        columns: Sequence[str] | None = None,
-        table_schema: str | None = None,
-    ) -> None:
-        """Make a table hot: see `hotconfig.migrations.watch_table`."""
-        operations.execute(_text(_watch_sql(table, publishes, function, columns, table_schema)))
-
-
-@Operations.register_operation("unwatch_table")
-class _UnwatchTable(MigrateOperation):
-    @classmethod
-    def unwatch_table(
-        cls, operations: Operations, table: str, *, publishes: str, table_schema: str | None = None
-    ) -> None:
-        """Stop watching a table: see `hotconfig.migrations.unwatch_table`."""
-        operations.execute(_text(_unwatch_sql(table, publishes, table_schema)))
-
-
-def _watch_sql(
-    table: str, publishes: str, function: str, columns: Sequence[str] | None, table_schema: str | None
-) -> str:
-    return (
-        SQL("SELECT {}.config_watch({}::regclass, {}, {}::regprocedure, {})")
-        .format(
-            Identifier(_conninfo.schema_name(None)),
-            Literal(qualified(table, table_schema)),
-            Literal(publishes),
-            Literal(Identifier(*function.split(".", 1)).as_string() + "()"),
-            Literal(None if columns is None else list(columns)),
-        )
-        .as_string()
-    )
-
-
-def _unwatch_sql(table: str, publishes: str, table_schema: str | None) -> str:
-    return (
-        SQL("SELECT {}.config_unwatch({}::regclass, {})")
-        .format(Identifier(_conninfo.schema_name(None)), Literal(qualified(table, table_schema)), Literal(publishes))
-        .as_string()
-    )
-
-
-def qualified(table: str, schema: str | None) -> str:
-    """A table's name for SQL."""
-    return (Identifier(table) if schema is None else Identifier(schema, table)).as_string()
 
 
 # What alembic/env.py and its revisions use.
@@ -304,43 +212,6 @@ def include_name(schema: str | None) -> Callable[[str | None, Any, MutableMappin
     return include
 
 
-def shipped(name: str, schema: str) -> sa.TextClause:
-    """A file of sql/ with the schema filled in, ready for `op.execute`."""
-    return _text(render(name, schema))
-
-
-def render(name: str, schema: str) -> str:
-    """A file of sql/ with the schema filled in."""
-    directory = _shipped("sql")
-    functions = sorted(
-        {
-            function
-            for file in directory.glob("*.sql")
-            for function in re.findall(r"CREATE FUNCTION @extschema@\.(\w+)", file.read_text("utf-8"))
-        }
-    )
-    values: dict[str, Identifier | Literal] = {
-        "@extschema@": Identifier(schema),
-        "@schema@": Literal(schema),
-        "@channel@": Literal(_conninfo.channel(schema)),
-        "@functions@": Literal(functions),
-    }
-    text = (directory / f"{name}.sql").read_text("utf-8")
-    return re.sub(r"@\w+@", lambda match: values[match.group()].as_string(), text)
-
-
-def _text(statement: str) -> sa.TextClause:
-    # text() takes :name for a parameter wherever it stands, in a string or a cast too.
-    return sa.text(statement.replace(":", r"\:"))
-
-
-def _shipped(name: str) -> Path:
-    """alembic/ and sql/ stand at the top of a checkout, and inside the package in a wheel."""
-    package = Path(__file__).parent
-    inside = package / f"_{name}"
-    return inside if inside.is_dir() else package.parent / name
-
-
 @contextmanager
 def _alembic(conninfo: Conninfo | None, schema: str | None) -> Iterator[Config]:
     config = Config()
@@ -351,7 +222,7 @@ def _alembic(conninfo: Conninfo | None, schema: str | None) -> Iterator[Config]:
 
 
 def _configure(config: Config, schema: str | None) -> None:
-    config.set_main_option("script_location", str(_shipped("alembic")).replace("%", "%%"))
+    config.set_main_option("script_location", str(path("alembic")).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     config.attributes["schema"] = schema_name(schema)
 

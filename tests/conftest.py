@@ -25,6 +25,7 @@ from servers import PASSWORD, Server
 
 from hotconfig import embedded
 from hotconfig._wire import Row, Wire
+from hotconfig.admin import Admin
 
 _numbers = itertools.count(1)
 PGBOUNCER = shutil.which("pgbouncer", path=os.environ.get("PATH", "") + ":/usr/sbin")
@@ -151,6 +152,15 @@ def directory(fresh: Path, _made: Path) -> Path:
 def editor(connect: Connect) -> Editor:
     """Somebody who edits the test's database, and sees who reads it."""
     return Editor(connect(application_name="editor"))
+
+
+@pytest.fixture
+def admin(database: str) -> Iterator[Admin]:
+    with Admin(database, actor="alice", note="a test") as admin:
+        yield admin
+
+
+# ---- update
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from sessions import document, value, version
 from watching import TEMPLATES, templates
 
 from hotconfig import migrations
+from hotconfig._shipped import render
 
 ROLES = ["hotconfig_owner", "hotconfig_editor", "hotconfig_reader"]
 OWNERS = """
@@ -119,7 +120,7 @@ def test_the_roles_are_made_later(bare: Server, login: Login) -> None:
     bare.psql("app", "CREATE ROLE migrator LOGIN; CREATE SCHEMA app AUTHORIZATION migrator")
     migrate(bare, "migrator")
 
-    bare.psql("app", migrations.render("roles_v1", "app"))
+    bare.psql("app", render("roles_v1", "app"))
 
     assert owners(login("postgres")) == ["hotconfig_owner"]
     bare.psql("app", "GRANT hotconfig_editor TO editor")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import op
 
-from hotconfig import migrations
+from hotconfig._shipped import render, text
 
 revision = "0001"
 down_revision = None
@@ -16,8 +16,12 @@ FILES = ("tables_v1", "publish_v1", "watch_v1", "profiles_v1", "roles_v1")
 
 def upgrade() -> None:
     for name in FILES:
-        op.execute(migrations.shipped(name, op.get_context().opts["hotconfig_schema"]))
+        run(name)
 
 
 def downgrade() -> None:
-    op.execute(migrations.shipped("drop_v1", op.get_context().opts["hotconfig_schema"]))
+    run("drop_v1")
+
+
+def run(name: str) -> None:
+    op.execute(text(render(name, op.get_context().opts["hotconfig_schema"])))

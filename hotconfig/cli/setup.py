@@ -11,6 +11,7 @@ import typer
 
 from hotconfig import conninfo as _conninfo
 from hotconfig import embedded, migrations
+from hotconfig._shipped import qualified
 from hotconfig.admin import Admin
 from hotconfig.cli import options, output
 from hotconfig.cli.app import verb
@@ -51,7 +52,7 @@ def dev(
             admin.init()
         params = _conninfo.resolve(database).connect_params()
         url = f"postgresql://{params['user']}@/{params['dbname']}?host={params['host']}&port={params['port']}"
-        table = migrations.qualified("config_ai_infra", _conninfo.schema_name(schema))
+        table = qualified("config_ai_infra", _conninfo.schema_name(schema))
         command = ["psql", url, "-c", f"UPDATE {table} SET llm_temperature = 0.2"]
         command[0] = str(embedded.bin_path() / "psql")
         if as_json:

@@ -1,0 +1,98 @@
+"""Your tables made hot: `watch_table` and `unwatch_table`, on a connection and as operations of Alembic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from alembic.operations import MigrateOperation, Operations
+from psycopg.sql import SQL, Identifier, Literal
+
+from hotconfig._shipped import qualified, text
+from hotconfig.conninfo import schema_name
+
+
+def watch_table(
+    connection: sa.Connection,
+    table: str,
+    *,
+    publishes: str,
+    function: str,
+    columns: Sequence[str] | None = None,
+    table_schema: str | None = None,
+) -> None:
+    """Make a table hot: a transaction that changes it publishes the document anew.
+
+    Several tables may publish one document; they share its function.
+
+    Args:
+        connection: of a role that owns the table and is a member of hotconfig's owner.
+        table: an ordinary table; its columns stay as they are.
+        publishes: the document's name, for `Client(document=...)`. Not `active`, not `profile/...`.
+        function: a SQL function without arguments that returns the document as a jsonb object, `name` or
+            `schema.name`. It runs with the rights of hotconfig's owner and an empty search_path, so it must be
+            SECURITY DEFINER or belong to that owner, and qualify its names.
+        columns: those that matter; an update of others costs nothing. Default: all.
+        table_schema: default: where the search_path finds the table.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: no such table, column or function, or the function cannot be used; the message says
+            what to do.
+    """
+    connection.execute(text(_watch_sql(table, publishes, function, columns, table_schema)))
+
+
+def unwatch_table(connection: sa.Connection, table: str, *, publishes: str, table_schema: str | None = None) -> None:
+    """Stop watching a table. The document stays as it is; `SELECT config_publish(name, NULL)` withdraws it."""
+    connection.execute(text(_unwatch_sql(table, publishes, table_schema)))
+
+
+@Operations.register_operation("watch_table")
+class _WatchTable(MigrateOperation):
+    @classmethod
+    def watch_table(
+        cls,
+        operations: Operations,
+        table: str,
+        *,
+        publishes: str,
+        function: str,
+        columns: Sequence[str] | None = None,
+        table_schema: str | None = None,
+    ) -> None:
+        """Make a table hot: see `hotconfig.migrations.watch_table`."""
+        operations.execute(text(_watch_sql(table, publishes, function, columns, table_schema)))
+
+
+@Operations.register_operation("unwatch_table")
+class _UnwatchTable(MigrateOperation):
+    @classmethod
+    def unwatch_table(
+        cls, operations: Operations, table: str, *, publishes: str, table_schema: str | None = None
+    ) -> None:
+        """Stop watching a table: see `hotconfig.migrations.unwatch_table`."""
+        operations.execute(text(_unwatch_sql(table, publishes, table_schema)))
+
+
+def _watch_sql(
+    table: str, publishes: str, function: str, columns: Sequence[str] | None, table_schema: str | None
+) -> str:
+    return (
+        SQL("SELECT {}.config_watch({}::regclass, {}, {}::regprocedure, {})")
+        .format(
+            Identifier(schema_name(None)),
+            Literal(qualified(table, table_schema)),
+            Literal(publishes),
+            Literal(Identifier(*function.split(".", 1)).as_string() + "()"),
+            Literal(None if columns is None else list(columns)),
+        )
+        .as_string()
+    )
+
+
+def _unwatch_sql(table: str, publishes: str, table_schema: str | None) -> str:
+    return (
+        SQL("SELECT {}.config_unwatch({}::regclass, {})")
+        .format(Identifier(schema_name(None)), Literal(qualified(table, table_schema)), Literal(publishes))
+        .as_string()
+    )

@@ -1,0 +1,173 @@
+"""Admin.update and its dry run: what it writes and refuses. The database decides; psql edits beside it."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from conftest import Connect
+from editing import Editor, eventually
+from sessions import add_profile
+
+import hotconfig
+from hotconfig.admin import Admin
+from hotconfig.errors import (
+    InvalidConfig,
+    VersionConflict,
+)
+
+TEMPERATURE = "ai_infra.llm_temperature"
+
+
+def test_update_is_one_version_of_all_paths(admin: Admin, database: str) -> None:
+    """A running client has exactly the new values, all of one version."""
+    with hotconfig.Client(database, heartbeat=1000) as client:
+        written = admin.update(None, {TEMPERATURE: 0.2, "genie.space_name": "Sales", "profile.description": "calm"})
+        cfg = client.wait_for(written.version)
+    assert (cfg.ai_infra.llm_temperature, cfg.genie.space_name, cfg.profile.description) == (0.2, "Sales", "calm")
+    assert cfg.version == written.version
+
+
+def test_written_tells_the_history(admin: Admin) -> None:
+    """Who, why, and each field's old and new value, as history() tells it later."""
+    written = admin.update("default", {TEMPERATURE: 0.2})
+    (edit,) = written.edits
+    assert (edit.document, edit.domain, edit.action) == ("profile/default", "ai_infra", "update")
+    assert (edit.actor, edit.note, edit.version) == ("alice", "a test", written.version)
+    assert edit.changes == {"llm_temperature": (0.7, 0.2)}
+    assert edit.at.utcoffset() is not None
+    assert admin.history(limit=1) == [edit]
+
+
+def test_update_that_changes_nothing(admin: Admin, editor: Editor) -> None:
+    """It makes no version."""
+    before = editor.version()
+    written = admin.update(None, {TEMPERATURE: 0.7, "ai_infra.llm_max_tokens": 60_000})
+    assert (written.version, written.edits) == (before, ())
+
+
+def test_update_leaves_other_fields_to_others(database: str, connect: Connect, editor: Editor) -> None:
+    """An edit of another field that commits meanwhile is not undone."""
+    other = connect(autocommit=False)
+    with Admin(database) as admin:
+        other.execute("UPDATE config_ai_infra SET llm_max_tokens = 7, llm_endpoint = llm_endpoint")
+        with ThreadPoolExecutor(1) as pool:
+            update = pool.submit(admin.update, None, {TEMPERATURE: 0.2})
+            eventually(lambda: update.done() or editor.ask("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+            assert not update.done()
+            other.commit()
+            update.result()
+        cfg = admin.snapshot()
+    assert (cfg.ai_infra.llm_temperature, cfg.ai_infra.llm_max_tokens) == (0.2, 7)
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({TEMPERATURE: 1.5}, "ai_infra.llm_temperature = 1.5: Input should be less than or equal to 1"),
+        ({TEMPERATURE: True}, "valid number"),
+        ({TEMPERATURE: float("nan")}, "ai_infra.llm_temperature"),
+        ({"ai_infra.llm_max_tokens": "5"}, "valid integer"),
+        ({"ai_infra.llm_max_tokens": 2**31}, "less than or equal to 2147483647"),
+        ({"ai_infra.llm_endpoint": "\t "}, "must not be blank"),
+        ({"prompts.user_prompt_template": "no"}, "must contain {question}"),
+        ({"genie.description": "a\0b"}, "NUL"),
+        ({"ai_infra": {}}, "ai_infra is no setting"),
+        ({"ai_infra.temperature": 1}, "there are profile.description, ai_infra.llm_endpoint"),
+        ({"profile.name": "x"}, "rename"),
+        ({"profile.is_default": False}, "activate"),
+        ({"a..b": 1}, "is no path"),
+    ],
+)
+def test_update_refuses(admin: Admin, editor: Editor, values: dict[str, object], told: str) -> None:
+    """What breaks a rule is refused with path and rule, and nothing is saved, not even what is right."""
+    before = editor.version()
+    with pytest.raises(InvalidConfig) as refused:
+        admin.update(None, {"genie.space_name": "Sales", **values})
+    assert told in str(refused.value)
+    assert editor.version() == before
+    assert admin.snapshot().genie.space_name != "Sales"
+
+
+def test_a_refused_prompt_is_cut(admin: Admin) -> None:
+    """An error stays one line, however long the value."""
+    with pytest.raises(InvalidConfig) as refused:
+        admin.update(None, {"prompts.user_prompt_template": "x" * 100_000})
+    assert len(str(refused.value)) < 300
+
+
+def test_update_completes_an_incomplete_profile(admin: Admin, editor: Editor) -> None:
+    """A section that is missing can be set as a whole, and not by half."""
+    add_profile(editor.connection, "half")
+    editor.run("DELETE FROM config_mlflow USING config_profiles p WHERE profile_id = p.id AND name = 'half'")
+    with pytest.raises(InvalidConfig, match="mlflow"):
+        admin.update("half", {TEMPERATURE: 0.1})
+    admin.update("half", {"mlflow.experiment_name": "/there"})
+    assert admin.snapshot("half").mlflow.experiment_name == "/there"
+
+
+# ---- expect_version
+
+
+def test_expected_version(admin: Admin) -> None:
+    """The version of the document that was read is the one to expect; of other documents' versions nothing depends."""
+    version = admin.snapshot().version
+    admin.create_profile("other")
+    written = admin.update(None, {TEMPERATURE: 0.2}, expect_version=version)
+    admin.update("default", {TEMPERATURE: 0.3}, expect_version=written.version)
+
+
+@pytest.mark.parametrize("profile", [None, "default"])
+@pytest.mark.parametrize("temperature", [0.3, 0.1])
+def test_conflict(admin: Admin, editor: Editor, profile: str | None, temperature: float) -> None:
+    """Whoever is too late sees who changed what, also when the change happens to be the same; nothing is saved."""
+    version = admin.snapshot().version
+    editor.run("SELECT set_config('hotconfig.actor', 'bob', false)")
+    newest = editor.temperature(0.1)
+    with pytest.raises(VersionConflict) as conflict:
+        admin.update(profile, {TEMPERATURE: temperature}, expect_version=version)
+    assert f"is at version {newest}, not at {version}" in str(conflict.value)
+    assert f"Version {newest} by bob: ai_infra.llm_temperature 0.7 -> 0.1." in str(conflict.value)
+    assert editor.version() == newest
+
+
+def test_conflict_is_checked_under_the_lock(admin: Admin, editor: Editor) -> None:
+    """Of many who edit the same version at the same time exactly one succeeds."""
+    version = admin.snapshot().version
+    start = threading.Barrier(4)
+
+    def edit(tokens: int) -> bool:
+        start.wait()
+        try:
+            admin.update(None, {"ai_infra.llm_max_tokens": tokens}, expect_version=version)
+        except VersionConflict:
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(edit, range(1, 5))) == 1
+    assert editor.version() == version + 1
+
+
+# ---- dry run
+
+
+def test_dry_run(database: str, editor: Editor) -> None:
+    """It returns what the write would, and leaves nothing behind."""
+    before = editor.version()
+    with Admin(database, dry_run=True) as dry, Admin(database) as admin:
+        would = dry.update(None, {TEMPERATURE: 0.2})
+        assert editor.version() == before
+        written = admin.update(None, {TEMPERATURE: 0.2})
+    assert would.version == written.version
+    assert [edit.changes for edit in would.edits] == [edit.changes for edit in written.edits]
+
+
+def test_dry_run_meets_the_guards(database: str) -> None:
+    """What a commit would refuse is refused."""
+    with Admin(database, dry_run=True) as dry, pytest.raises(InvalidConfig, match="is the default one"):
+        dry.delete_profile("default")
+
+
+# ---- profiles
