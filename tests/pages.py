@@ -1,6 +1,6 @@
 """Runs a page of the documentation as its reader would, block by block, in a directory of its own.
 
-    ```python                   runs here; the blocks of a page share their names
+    ```python                   runs in one interpreter; the blocks of a page share their names
     ```sql                      runs in psql, on the database that the page's shell would use
     ```console                  `$ ` commands run in one bash; `&` leaves one running until the end of the page;
                                 a comment says the exit code, `# exit code 1`, unless it is 0
@@ -12,13 +12,14 @@ Each line that a console block shows must come, in whatever order; `...` in it s
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 import re
 import subprocess
 import sys
 import threading
-import types
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
@@ -26,10 +27,26 @@ from typing import IO, cast
 from markdown_it import MarkdownIt
 from psycopg.conninfo import make_conninfo
 
-from hotconfig import conninfo, embedded
+from hotconfig import embedded
+from hotconfig.conninfo import resolve
 
 PATIENCE = 50.0  # seconds for a command
-DONE = "--- that was it: "
+DONE = "--- done: "
+DATABASE = "--- database: "
+INTERPRETER = f"""
+import json, os, sys, traceback
+names = {{"__name__": "__main__"}}
+for line in sys.stdin:
+    block = json.loads(line)
+    os.environ["HOTCONFIG_DATABASE_URL"] = block["url"]
+    try:
+        exec(compile(block["code"], block["page"], "exec"), names)
+        status = 0
+    except Exception:
+        traceback.print_exc()
+        status = 1
+    print(f"{DONE}{{status}}")
+"""
 
 
 @dataclass(frozen=True)
@@ -68,37 +85,32 @@ def save(page: Path, title: str, directory: Path) -> Path:
     return directory / title
 
 
-class Shell:
-    """One bash, which keeps its variables, directory and jobs from block to block."""
+class Session:
+    """A program that reads what is to be done from its standard input, and prints that it is."""
 
-    def __init__(self) -> None:
-        path = f"{Path(sys.executable).parent}:{embedded.bin_path()}:{os.environ['PATH']}"
+    def __init__(self, *command: str, environ: Mapping[str, str]) -> None:
         self._process = subprocess.Popen(
-            ["bash", "--norc", "-u", "-o", "pipefail"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=os.environ | {"PATH": path, "PYTHONUNBUFFERED": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environ
         )
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._reader = threading.Thread(target=self._read, name="shell's output", daemon=True)
+        self._reader = threading.Thread(target=self._read, name=f"output of {command[0]}", daemon=True)
         self._reader.start()
 
-    def run(self, command: str, expected: list[str], where: str) -> str:
-        """Run it until it has ended, if it ends, and all that is expected has come. Its output."""
-        self._type(f"{{ {command}\n}} </dev/null; echo '{DONE}'$?\n")
+    def run(self, typed: str, where: str, expected: Iterable[str] = (), status: str = "0") -> str:
+        """Have it done, and wait until all that is expected has come, which may be from something that runs on."""
+        stdin = cast(IO[str], self._process.stdin)
+        stdin.write(typed)
+        stdin.flush()
         shown: list[str] = []
-        status = match[1] if (match := re.search(r"# exit code (\d)$", command)) else "0"
+        missing = list(expected)
         ended = False
-        missing = expected
         while not ended or missing:
             try:
                 line = self._lines.get(timeout=PATIENCE)
             except queue.Empty:
-                raise AssertionError(f"{where}: {command}\nmissing {missing} in:\n{''.join(shown)}") from None
+                raise AssertionError(f"{where}: {typed}\nmissing {missing} in:\n{''.join(shown)}") from None
             if line.startswith(DONE):
-                assert line.strip() == f"{DONE}{status}", f"{where}: {command}\n{''.join(shown)}{line}"
+                assert line.strip() == f"{DONE}{status}", f"{where}: {typed}\n{''.join(shown)}{line}"
                 ended = True
             else:
                 shown.append(line)
@@ -107,16 +119,10 @@ class Shell:
         return "".join(shown)
 
     def close(self) -> None:
-        self._type("jobs -p | xargs -r kill; wait\n")
         cast(IO[str], self._process.stdin).close()
         self._process.wait(PATIENCE)
         self._reader.join(PATIENCE)
         cast(IO[str], self._process.stdout).close()
-
-    def _type(self, text: str) -> None:
-        stdin = cast(IO[str], self._process.stdin)
-        stdin.write(text)
-        stdin.flush()
 
     def _read(self) -> None:
         for line in cast(IO[str], self._process.stdout):
@@ -130,43 +136,43 @@ def _matches(expected: str, line: str) -> bool:
 
 def run(page: Path) -> None:
     """Run every block of it, in the current directory."""
-    shell = Shell()
-    module = types.ModuleType("__main__")
-    saved: dict[str, str] = {}
+    path = f"{Path(sys.executable).parent}:{embedded.bin_path()}:{os.environ['PATH']}"
+    # On a terminal, which a reader has, a program's lines come one by one.
+    environ = os.environ | {"PATH": path, "PYTHONUNBUFFERED": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    shell = Session("bash", "--norc", "-u", "-o", "pipefail", environ=environ)
+    python = Session(sys.executable, "-c", INTERPRETER, environ=environ)
+    unused: dict[str, str] = {}
     try:
         for block in blocks(page):
             where = f"{page}:{block.line}"
             if block.title:
                 Path(block.title).write_text(block.text, "utf-8")
-                saved[block.title] = where
+                unused[block.title] = where
                 continue
             # What the reader's shell exports counts for all that he types.
-            os.environ["HOTCONFIG_DATABASE_URL"] = shell.run('echo "$HOTCONFIG_DATABASE_URL"', [], where).strip()
+            shown = shell.run(f'echo "{DATABASE}$HOTCONFIG_DATABASE_URL"; echo "{DONE}0"\n', where)
+            url = shown[shown.index(DATABASE) + len(DATABASE) :].splitlines()[0]
             match block.language:
                 case "python":
-                    code = compile("\n" * (block.line - 1) + block.text, str(page), "exec")
-                    exec(code, module.__dict__)
+                    code = "\n" * (block.line - 1) + block.text
+                    python.run(json.dumps({"code": code, "page": str(page), "url": url}) + "\n", where)
                 case "sql":
-                    url = make_conninfo("", **conninfo.resolve().connect_params())
-                    subprocess.run(
-                        [embedded.bin_path() / "psql", "-Xq", "-v", "ON_ERROR_STOP=1", url],
-                        input=block.text,
-                        text=True,
-                        check=True,
-                        stdout=subprocess.DEVNULL,
-                    )
+                    conninfo = make_conninfo("", **resolve(url).connect_params())
+                    command = [str(embedded.bin_path() / "psql"), "-Xq", "-v", "ON_ERROR_STOP=1", conninfo]
+                    subprocess.run(command, input=block.text, text=True, check=True, stdout=subprocess.DEVNULL)
                 case "console":
-                    for command, expected in _commands(block, where):
-                        shell.run(command, expected, where)
+                    for typed, expected in _commands(block, where):
+                        code = found[1] if (found := re.search(r"# exit code (\d)$", typed)) else "0"
+                        shell.run(f"{{ {typed}\n}} </dev/null; echo '{DONE}'$?\n", where, expected, code)
                 case "text":
                     continue
                 case other:
                     raise AssertionError(f"{where}: nothing runs {other!r}; give it a title, and use it later")
-            for title in list(saved):
-                if Path(title).stem in block.text:
-                    del saved[title]
-        assert not saved, f"no later block uses {saved}"
+            unused = {title: where for title, where in unused.items() if Path(title).stem not in block.text}
+        assert not unused, f"no later block uses {unused}"
     finally:
+        python.close()
+        shell.run(f'jobs -p | xargs -r kill; wait; echo "{DONE}0"\n', str(page))
         shell.close()
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import pages
 import pytest
 
-import hotconfig
 from hotconfig import embedded
 
 ROOT = Path(__file__).parent.parent
@@ -23,10 +22,8 @@ def _elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     directory = Path(tempfile.mkdtemp(prefix="hotconfig-page-", dir="/tmp"))
     directory.chmod(0o755)
     monkeypatch.chdir(directory)
-    monkeypatch.syspath_prepend(directory)
     yield
-    hotconfig.close()
-    embedded.leave()
+    embedded.leave()  # what SQL blocks have joined
     shutil.rmtree(directory)
 
 
