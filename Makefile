@@ -1,6 +1,7 @@
 # make demo    watch an edit reach a running agent
 # make test    set up .venv, lint, check types, run the tests
-# make check   the same, then the tests on every other PostgreSQL and Python found here
+# make check   the same, then what is shipped, and the tests on every other PostgreSQL and Python found here
+# make dist    build what is shipped, and try it in an empty environment
 # make clean   remove what the others made
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ MAKEFLAGS += --no-print-directory
 # The tests share the processors; more than a few servers at once is no faster.
 PYTEST = pytest -q -n auto --maxprocesses 4
 
-.PHONY: demo test lint check matrix postgres-15 postgres-16 python-3.12 python-3.13 clean
+.PHONY: demo test lint check dist matrix postgres-15 postgres-16 python-3.12 python-3.13 clean
 
 demo: .venv/installed
 	.venv/bin/hotconfig demo
@@ -35,7 +36,19 @@ lint: .venv/installed
 	touch $@
 
 check: test
-	$(MAKE) matrix
+	$(MAKE) dist matrix
+
+# The wheel is built from the sdist, as others would.
+dist: .venv/installed
+	rm -rf dist build
+	.venv/bin/hatchling build --target sdist
+	mkdir build
+	tar -xzf dist/*.tar.gz -C build --strip-components 1
+	cd build && ../.venv/bin/hatchling build --target wheel --directory ../dist
+	.venv/bin/twine check --strict dist/*
+	$(PYTHON) -m venv build/empty
+	build/empty/bin/pip install --quiet "$$(ls dist/*.whl)[embedded]"
+	cd build/empty && bin/hotconfig demo
 
 # ---- the other versions: whatever is missing is named on the output
 

@@ -60,8 +60,8 @@ def tour(url: str, admin: Admin, agent: Agent) -> None:
     subprocess.run([embedded.bin_path() / "psql", "-Xq", "-v", "ON_ERROR_STOP=1", "-c", EDIT, url], check=True)
     told_at = agent.change()["at"]
     (edit, *_) = admin.history(limit=1)
-    took = (told_at - edit.at.timestamp()) * 1000
-    say(f"the running agent had it [bold]{took:.1f} ms[/bold] after the transaction published it, without a restart:")
+    took = f"[bold]{(told_at - edit.at.timestamp()) * 1000:.1f} ms[/bold]"
+    say(f"the running agent had it {took} after the transaction published it, without a restart:")
     agent.ask(QUESTION)
 
     say("the audit has it, though no application wrote it:")

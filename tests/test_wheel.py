@@ -1,9 +1,11 @@
-"""What is shipped: the wheel, unpacked elsewhere, migrates a database and serves it."""
+"""What is shipped: an sdist that is whole, and a wheel that, unpacked elsewhere, migrates a database and serves it."""
 
 from __future__ import annotations
 
+import email
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -47,6 +49,30 @@ def test_it_holds_the_package_and_its_migrations(wheel: zipfile.Path) -> None:
     assert shipped == {file.name for file in (ROOT / "sql").iterdir()}
     top = {file.name for file in wheel.iterdir()}
     assert {name.split("-")[0] for name in top} == {"hotconfig"}
+
+
+def test_what_it_says_of_itself(wheel: zipfile.Path) -> None:
+    """Licence, Python, typing, extras, the command: what an installer and an index show."""
+    (info,) = [file for file in wheel.iterdir() if file.name.endswith(".dist-info")]
+    said = email.message_from_string((info / "METADATA").read_text("utf-8"))
+    assert said["License-Expression"] == "MIT"
+    assert (info / "licenses/LICENSE").read_text("utf-8") == (ROOT / "LICENSE").read_text("utf-8")
+    assert said["Requires-Python"] == ">=3.11"
+    assert "Typing :: Typed" in said.get_all("Classifier", [])
+    assert {"embedded", "nats"} <= set(said.get_all("Provides-Extra", []))
+    assert "hotconfig = hotconfig.cli:main" in (info / "entry_points.txt").read_text("utf-8")
+
+
+def test_the_sdist_is_whole(tmp_path: Path) -> None:
+    """It has what is in the repository, less what only serves its continuous integration."""
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", tmp_path], cwd=ROOT, check=True)
+    (file,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(file) as archive:
+        shipped = {name.partition("/")[2] for name in archive.getnames()} - {"PKG-INFO"}
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True
+    )
+    assert shipped == {name for name in listed.stdout.splitlines() if not name.startswith(".ci/")}
 
 
 def test_it_migrates_and_serves(wheel: zipfile.Path, server: Server, tmp_path: Path) -> None:
