@@ -16,11 +16,11 @@ pytestmark = pytest.mark.timeout(120)
 DEMO = [sys.executable, "-m", "hotconfig", "demo"]
 
 
-def test_the_tour() -> None:
+def test_the_tour(enterable: Path) -> None:
     """Before, after, measured, audited, rolled back; it exits 0, cleans up, and colours nothing in a pipe."""
-    before = set(Path("/tmp").glob("hotconfig-demo-*"))
+    environ = os.environ | {"TMPDIR": str(enterable)}
 
-    done = subprocess.run(DEMO, check=False, capture_output=True, text=True)
+    done = subprocess.run(DEMO, check=False, capture_output=True, text=True, env=environ)
 
     assert (done.returncode, done.stderr) == (0, "")
     assert re.findall(r" temperature ([0-9.]+)", done.stdout) == ["0.7", "0.2", "0.7"]
@@ -28,7 +28,7 @@ def test_the_tour() -> None:
     assert "version 2 by postgres: ai_infra.llm_temperature 0.7 -> 0.2" in done.stdout
     assert "(stand-in for an LLM" in done.stdout
     assert "\x1b" not in done.stdout
-    assert set(Path("/tmp").glob("hotconfig-demo-*")) == before
+    assert list(enterable.iterdir()) == []
 
 
 def test_interactive() -> None:
