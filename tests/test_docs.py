@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pages
@@ -16,24 +13,14 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
-@pytest.fixture
-def _elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    # Not pytest's directory, which the system user that runs an embedded server for root cannot enter.
-    directory = Path(tempfile.mkdtemp(prefix="hotconfig-page-", dir="/tmp"))
-    directory.chmod(0o755)
-    monkeypatch.chdir(directory)
-    yield
-    embedded.leave()  # what SQL blocks have joined
-    shutil.rmtree(directory)
-
-
 @pytest.mark.timeout(240)
-@pytest.mark.usefixtures("_elsewhere")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_page(page: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_page(page: Path, database: str, enterable: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every block runs; a page finds a migrated database with the default profile, unless it makes its own."""
     monkeypatch.setenv("HOTCONFIG_DATABASE_URL", database)
+    monkeypatch.chdir(enterable)
     pages.run(page)
+    embedded.leave()  # what SQL blocks have joined
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
