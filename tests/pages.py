@@ -97,12 +97,13 @@ class Shell:
                 line = self._lines.get(timeout=PATIENCE)
             except queue.Empty:
                 raise AssertionError(f"{where}: {command}\nmissing {missing} in:\n{''.join(shown)}") from None
-            if line.startswith(DONE):
-                assert line.strip() == f"{DONE}{status}", f"{where}: {command}\n{''.join(shown)}{line}"
+            text, done, code = line.partition(DONE)  # behind what did not end its line, as curl does not
+            if done:
+                assert code.strip() == status, f"{where}: {command}\n{''.join(shown)}{line}"
                 ended = True
-            else:
-                shown.append(line)
-                came = next((each for each in missing if _matches(each, line)), None)
+            if text:
+                shown.append(text)
+                came = next((each for each in missing if _matches(each, text)), None)
                 missing = [each for each in missing if each is not came]
         return "".join(shown)
 
