@@ -24,8 +24,9 @@ WITH_UVLOOP = "import follow, hotconfig, uvloop\nwith hotconfig.start():\n    uv
 
 @pytest.fixture
 def client(database: str) -> Iterator[Client]:
-    with Client(database, heartbeat=1000) as client:
-        yield client
+    client = Client(database, heartbeat=1000)
+    yield client
+    client.close()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -64,6 +65,7 @@ def test_a_call_that_runs_is_not_interrupted(client: Client, editor: Editor) -> 
             await go_on.wait()
             ended.set()
 
+        await asyncio.to_thread(client.start)
         subscription = client.subscribe(callback)
         await asyncio.to_thread(editor.tokens, 7)
         await running.wait()
