@@ -30,6 +30,7 @@ from hotconfig import conninfo, embedded
 
 PATIENCE = 50.0  # seconds for a command
 DONE = "--- that was it: "
+LINES = Path(__file__).parent / "lines"  # a sitecustomize.py
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ class Shell:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env=os.environ | {"PATH": path, "PYTHONUNBUFFERED": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
+            env=os.environ
+            | {"PATH": path, "PYTHONPATH": str(LINES), "PYTHONUNBUFFERED": "", "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
         )
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read, name="shell's output", daemon=True)
