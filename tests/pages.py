@@ -31,6 +31,7 @@ from hotconfig import embedded
 from hotconfig.conninfo import resolve
 
 PATIENCE = 50.0  # seconds for a command
+LINES = Path(__file__).parent / "lines"  # a sitecustomize.py
 DONE = "--- done: "
 DATABASE = "--- database: "
 INTERPRETER = f"""
@@ -110,12 +111,13 @@ class Session:
                 line = self._lines.get(timeout=PATIENCE)
             except queue.Empty:
                 raise AssertionError(f"{where}: {typed}\nmissing {missing} in:\n{''.join(shown)}") from None
-            if line.startswith(DONE):
-                assert line.strip() == f"{DONE}{status}", f"{where}: {typed}\n{''.join(shown)}{line}"
+            text, done, code = line.partition(DONE)  # behind what did not end its line, as curl does not
+            if done:
+                assert code.strip() == status, f"{where}: {typed}\n{''.join(shown)}{line}"
                 ended = True
-            else:
-                shown.append(line)
-                came = next((each for each in missing if _matches(each, line)), None)
+            if text:
+                shown.append(text)
+                came = next((each for each in missing if _matches(each, text)), None)
                 missing = [each for each in missing if each is not came]
         return "".join(shown)
 
@@ -138,8 +140,8 @@ def _matches(expected: str, line: str) -> bool:
 def run(page: Path) -> None:
     """Run every block of it, in the current directory."""
     path = f"{Path(sys.executable).parent}:{embedded.bin_path()}:{os.environ['PATH']}"
-    # On a terminal, which a reader has, a program's lines come one by one.
-    environ = os.environ | {"PATH": path, "PYTHONUNBUFFERED": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    environ = os.environ | {"PATH": path, "PYTHONPATH": str(LINES), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    environ.pop("PYTHONUNBUFFERED", None)
     shell = Session("bash", "--norc", "-u", "-o", "pipefail", environ=environ)
     python = Session(sys.executable, "-c", INTERPRETER, environ=environ)
     unused: dict[str, str] = {}
