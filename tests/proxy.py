@@ -26,7 +26,7 @@ class Proxy:
         self.rate = 0.0
         """Bytes a second, both ways; 0: as fast as it goes."""
         self._loop = asyncio.new_event_loop()
-        self._open = asyncio.Event()
+        self._open = asyncio.Event()  # of the connections that are taken from now on
         self._server: asyncio.Server | None = None
         self._ends: set[asyncio.StreamWriter] = set()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
@@ -74,6 +74,16 @@ class Proxy:
         """Pass on what was kept, and what comes."""
         self._do(self._open.set)
 
+    def abandon(self) -> None:
+        """Pass nothing on for the connections that there are, for ever; new ones work: a firewall that forgot."""
+
+        def replace() -> None:
+            self._open.clear()
+            self._open = asyncio.Event()
+            self._open.set()
+
+        self._do(replace)
+
     def refuse(self) -> None:
         """Take no new connections; those that there are stay."""
 
@@ -109,13 +119,14 @@ class Proxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._ends.add(writer)
         upstream: asyncio.StreamWriter | None = None
+        passing = self._open
         try:
-            await self._open.wait()
+            await passing.wait()
             upstream_reader, upstream = await asyncio.open_connection(HOST, self.upstream)
             self._ends.add(upstream)
             pumps = {
-                asyncio.create_task(self._pump(reader, upstream)),
-                asyncio.create_task(self._pump(upstream_reader, writer)),
+                asyncio.create_task(self._pump(reader, upstream, passing)),
+                asyncio.create_task(self._pump(upstream_reader, writer, passing)),
             }
             try:
                 await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
@@ -131,14 +142,14 @@ class Proxy:
                     self._ends.discard(end)
                     end.transport.abort()
 
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, passing: asyncio.Event) -> None:
         with suppress(OSError):
             while data := await source.read(16384):
                 if self.delay:
                     await asyncio.sleep(self.delay)
                 if self.rate:
                     await asyncio.sleep(len(data) / self.rate)
-                await self._open.wait()
+                await passing.wait()
                 sink.write(data)
                 await sink.drain()
             sink.close()
