@@ -12,7 +12,8 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import psycopg
 import sqlalchemy as sa
@@ -170,6 +171,9 @@ EDITS: dict[Edit, int] = {
 }
 
 
+OTHERS = {"psql": 2, "sqlalchemy": 4, "admin": 2}
+
+
 @dataclass
 class Writer:
     """Edits until it is told to stop. What became of each mark is in `confirmed` and `rolled_back`."""
@@ -188,8 +192,9 @@ class Writer:
         while not self.stop.is_set():
             self._number += 1
             n = int(self.name) * 1_000_000 + self._number
-            mark = f"{self.name}-{self._number}"
-            way = self.chance.choices([self._sql, self._psql, self._sqlalchemy, self._admin], [12, 1, 2, 1])[0]
+            name = self.chance.choices([*EDITS, *OTHERS], [*EDITS.values(), *OTHERS.values()])[0]
+            mark = f"{self.name}-{self._number} {getattr(name, '__name__', name)}"
+            way = getattr(self, f"_{name}") if isinstance(name, str) else partial(self._sql, cast(Edit, name))
             try:
                 with self.pair.turn():
                     outcome = way(mark, n)
@@ -209,8 +214,7 @@ class Writer:
                 self.rolled_back.add(mark)
             self.stop.wait(self.chance.expovariate(100))
 
-    def _sql(self, mark: str, n: int) -> str:
-        edit = self.chance.choices(list(EDITS), list(EDITS.values()))[0]
+    def _sql(self, edit: Edit, mark: str, n: int) -> str:
         with psycopg.connect(self.pair.direct()) as connection:
             connection.isolation_level = self.chance.choice([None, IsolationLevel.REPEATABLE_READ])
             changed = 0

@@ -47,8 +47,13 @@ def client(document: str) -> Client[Snapshot]:
 
 
 def main(document: str, path: Path) -> None:
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    ended = False
+
+    def end(*_: object) -> None:
+        nonlocal ended  # an Event's set() may not interrupt its own wait()
+        ended = True
+
+    signal.signal(signal.SIGTERM, end)
     lock = threading.Lock()  # guards the file: two threads write lines
 
     with path.open("w") as log, client(document) as reader:
@@ -66,7 +71,7 @@ def main(document: str, path: Path) -> None:
         note("seen", snapshot=identity(first))
         last = first
         reader.subscribe(told, since=first)
-        while not stop.is_set():
+        while not ended:
             if (now := reader.current()) is not last:
                 note("seen", snapshot=identity(now))
                 last = now
@@ -74,7 +79,7 @@ def main(document: str, path: Path) -> None:
             if (shown := (status.version, status.state, status.rejected_version, status.rewinds)) != before:
                 note("status", version=shown[0], state=shown[1], rejected=shown[2], rewinds=shown[3])
                 before = shown
-            stop.wait(0.002)
+            time.sleep(0.002)
 
 
 if __name__ == "__main__":
