@@ -59,7 +59,7 @@ class Server:
         self.account = _cluster.system_user() if _cluster.is_root() else None
         for directory in (self.data, self.sockets):
             self._make(directory)
-        self.port = _free_port()
+        self.port = free_port()
         self._initialise()
 
     def follow(self, primary: Server) -> None:
@@ -246,7 +246,7 @@ def version() -> str:
     return done.stdout.strip()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

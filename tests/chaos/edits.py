@@ -207,6 +207,8 @@ class Writer:
                     self.surprises.append(f"{mark}: {error}")
             except subprocess.TimeoutExpired:
                 outcome = "lost link"
+            except psycopg.Rollback:  # on a link that was lost before
+                outcome = "rolled back"
             self.outcomes[outcome] += 1
             if outcome == "committed":
                 self.confirmed.add(mark)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import psycopg
 from proxy import Proxy, proxied
 from psycopg.rows import dict_row
-from servers import PASSWORD, Server, running
+from servers import PASSWORD, Server, free_port, running
 
 DATABASE = "chaos"
 HISTORY = 'SELECT id, version, document, note, snapshot, action, "timestamp" FROM config_history'
@@ -89,11 +89,13 @@ class Pair:
         with self._turns:
             self._closed = False
             self._turns.notify_all()
-        # Nobody but us reaches the old one.
+        # On another port, where no writer takes the old one for a primary.
+        port, old.port = old.port, free_port()
         old.start()
         with psycopg.connect(old.url(DATABASE), row_factory=dict_row) as connection:
             lost = connection.execute(f"{HISTORY} WHERE version > %s ORDER BY id", [kept]).fetchall()
         old.stop("immediate")
+        old.port = port
         self.failovers.append(Failover(at, kept, lost))
         old.follow(new)
         old.start()
