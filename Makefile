@@ -1,9 +1,10 @@
-# make demo    watch an edit reach a running agent
-# make test    set up .venv, lint, check types, run the tests
-# make check   the same, then what is shipped, and the tests on every other PostgreSQL and Python found here
-# make dist    build what is shipped, and try it in an empty environment
-# make chaos   five minutes of random edits and faults; SECONDS, WRITERS, CLIENTS, SEED
-# make clean   remove what the others made
+# make demo        watch an edit reach a running agent
+# make test        set up .venv, lint, check types, run the tests
+# make check       the same, then what is shipped, and the tests on every other PostgreSQL and Python found here
+# make dist        build what is shipped, and try it in an empty environment
+# make chaos       five minutes of random edits and faults; SECONDS, WRITERS, CLIENTS, SEED
+# make reference   write docs/reference.md and docs/command-line.md again
+# make clean       remove what the others made
 
 PYTHON ?= python3
 .DEFAULT_GOAL := test
@@ -12,7 +13,7 @@ MAKEFLAGS += --no-print-directory
 # The tests share the processors; more than a few servers at once is no faster.
 PYTEST = pytest -q -n auto --maxprocesses 4
 
-.PHONY: demo test lint check chaos dist matrix postgres-15 postgres-16 python-3.12 python-3.13 clean
+.PHONY: demo test lint reference check chaos dist matrix postgres-15 postgres-16 python-3.12 python-3.13 clean
 
 demo: .venv/installed
 	.venv/bin/hotconfig demo
@@ -29,6 +30,9 @@ lint: .venv/installed
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	.venv/bin/pyright
+
+reference: .venv/installed
+	.venv/bin/python docs/reference.py
 
 # Each .venv* is made once, and again when pyproject.toml changes.
 .venv/installed: pyproject.toml

@@ -2,17 +2,19 @@
 
     import hotconfig
 
-    hotconfig.current().ai_infra.llm_temperature     # a memory read, always the committed truth
+    hotconfig.current().ai_infra.llm_temperature  # a memory read, always the committed truth
 
     def rebuild(change: hotconfig.Change) -> None:
         print(change.paths, change.old.version, "->", change.new.version)
 
     hotconfig.subscribe(rebuild, on=lambda c: c.ai_infra)
 
-    with hotconfig.pinned() as cfg:                  # one agent turn, one version
-        answer(cfg.prompts.system_prompt)
+    with hotconfig.pinned() as cfg:  # one agent turn, one version
+        print(cfg.prompts.system_prompt, cfg.ai_infra.llm_temperature)
 
-The database is HOTCONFIG_DATABASE_URL, or what `start()` is given. For tables of your own see `Client`.
+The functions are those of one default client, which follows a profile of the database that HOTCONFIG_DATABASE_URL
+names, or `start()`. For tables of your own see `Snapshot` and `Client`; everything that is raised is in
+`hotconfig.errors`, and a name of this module too.
 """
 
 from hotconfig._api import changes, close, current, pinned, start, status, subscribe, wait_for

@@ -25,7 +25,8 @@ class Client(Holder[S]):
     """Follows one document: the default profile's, a named profile's, or one of your own.
 
     The constructor does no I/O. The client starts itself at its first use; `start()` does it early, in the caller's
-    thread, with its errors. It works on in the child of a fork.
+    thread, with its errors. It works on in the child of a fork. As a context manager it is started and closed. Any
+    thread may use it.
 
     Args:
         conninfo: a libpq string or URL, a SQLAlchemy URL, a callable that returns one (asked at every connect),
@@ -36,11 +37,11 @@ class Client(Holder[S]):
             becomes it.
         document: the document to follow instead of a profile; needs `model`.
         schema: where hotconfig's tables are. Default: HOTCONFIG_SCHEMA, then public.
-        heartbeat: seconds between two looks at the database when nothing is announced. Default: 10.
+        heartbeat: seconds between two looks at the database when nothing is announced; at most a day. Default: 10.
         cache: a file for the last good document, so that a process starts while PostgreSQL is down. Default: none.
 
     Raises:
-        ValueError: a malformed URL, a heartbeat that is not above 0.
+        ValueError: a malformed URL, an empty name, a heartbeat that is not above 0.
         TypeError: a model that is no Snapshot, profile together with document, document without model.
     """
 
@@ -136,12 +137,16 @@ class Client(Holder[S]):
         on: Callable[[S], object] | None = None,
         since: S | None = None,
     ) -> Subscription:
-        """Call `callback` with a Change when the snapshot changes, until the subscription is cancelled.
+        """Call `callback` with a `Change` when the snapshot changes, until the subscription is cancelled.
+
+        One that raises is logged; one that has run for a second is logged, and the others go on without it. Neither
+        delays the snapshot. A slow one skips versions, and never sees a gap or a step back.
 
         Args:
             callback: called on a thread of the client's, in subscription order, with no lock held. Its `Change.old`
                 is what it was given last. A coroutine function runs on the loop that runs here.
-            on: only when what it returns for the new snapshot differs, such as `lambda c: c.prompts`.
+            on: only when what this returns for the new snapshot differs, such as `lambda c: c.prompts`; if it raises,
+                that is logged, and counts as a difference. Default: at every change.
             since: the snapshot that you built from; if it is no longer current, you are called at once. Default: the
                 current one.
 
@@ -152,7 +157,7 @@ class Client(Holder[S]):
         return self._started_dispatcher().subscribe(callback, on=on, since=since)
 
     def changes(self, *, on: Callable[[S], object] | None = None, since: S | None = None) -> Changes[S]:
-        """The changes as an asynchronous iterator: `async for change in client.changes()`. Ends at `close()`.
+        """The changes as an asynchronous iterator: `async for change in changes()`. Ends at `close()`.
 
         Arguments and errors are those of `subscribe`.
         """
@@ -181,7 +186,8 @@ class Client(Holder[S]):
         """Wait until this client has seen a version, whether or not it changed its document; or `until` is true.
 
         Args:
-            version: any transaction's version.
+            version: any transaction's. `Admin` returns it as `Written.version`, the command line prints it,
+                `config_history` has it in each row, and `status().version` of another client is the newest that it saw.
             until: called with the newest snapshot each time there is one, in this thread.
             timeout: seconds; None: for ever.
 
@@ -192,6 +198,7 @@ class Client(Holder[S]):
             Timeout: it did not come in time.
             InvalidConfig: the version was seen, but the document as it is then does not validate.
             Closed: the client is closed. And what `start()` raises, if it is not started.
+            TypeError: both `version` and `until`, or neither.
         """
         if (version is None) == (until is None):
             raise TypeError("give version or until, one of them")

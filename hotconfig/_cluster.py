@@ -113,6 +113,10 @@ def bin_path(version: int = 18) -> Path:
     """The directory of `psql`, `pgbench`, `pg_basebackup` and the others, of PostgreSQL 16 or 18.
 
     For root it is a copy when the server's system user could not run the original.
+
+    Raises:
+        MissingExtra: the extra `embedded` is not installed.
+        ValueError: another version.
     """
     if version not in PROGRAMS:
         known = " and ".join(map(str, PROGRAMS))

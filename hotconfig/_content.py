@@ -23,31 +23,37 @@ PROFILE = "profile/"
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How a client is: `state` is the link, `error` and `rejected_version` are the content."""
+    """How a client is: `state` is the link, `error` and `rejected_version` are the content.
+
+    What is not known yet is None.
+
+    Attributes:
+        state: `new`: not started. `live`: told of changes. `polling`: notifications do not arrive here, so it asks
+            every heartbeat; `hotconfig doctor` says why. `stale`: the link is down, the last snapshot serves on.
+            `closed`: likewise, until `start()`.
+        document: `active`, `profile/<name>`, or a document of your own.
+        version: the newest version of any document that was seen.
+        document_version: the version of the snapshot that is served.
+        rejected_version: the newest version of the document, if it did not validate.
+        applied_at: when the snapshot that is served came; aware, UTC.
+        checked_at: when the database was last heard; aware, UTC.
+        staleness: seconds since `checked_at`.
+        error: what is wrong with the link or the content.
+        reconnects: how often the link came back.
+        rewinds: how often the database stepped back, as after a failover that lost the last versions.
+    """
 
     state: Literal["new", "live", "polling", "stale", "closed"]
-    """`new`: not started. `live`: told of changes. `polling`: notifications do not arrive here, so it asks every
-    heartbeat; `hotconfig doctor` says why. `stale`: the link is down, the last snapshot serves on."""
     document: str
-    """`active`, `profile/<name>`, or a document of your own."""
     version: int | None = None
-    """The newest version of any document that was seen."""
     document_version: int | None = None
-    """The version of the snapshot that is served."""
     rejected_version: int | None = None
-    """The newest version of the document, if it did not validate."""
     applied_at: datetime | None = None
-    """When the snapshot that is served came; aware, UTC."""
     checked_at: datetime | None = None
-    """When the database was last heard; aware, UTC."""
     staleness: float | None = None
-    """Seconds since `checked_at`."""
     error: HotConfigError | None = None
-    """What is wrong with the link or the content."""
     reconnects: int = 0
-    """How often the link came back."""
     rewinds: int = 0
-    """How often the database stepped back, as after a failover that lost the last versions."""
 
     @property
     def healthy(self) -> bool:

@@ -20,31 +20,43 @@ BEFORE = 20  # of them before the first difference
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """One row of the history: what one version changed in one domain of one document."""
+    """One row of the history: what one version changed in one domain of one document.
+
+    Attributes:
+        id: the row's; `Admin.history` takes that of the last one as `before`.
+        version: the one that it was part of.
+        document: `profile/<name>`, or one of your own.
+        domain: of a profile `profile`, `ai_infra`, `genie`, `mlflow` or `prompts`; of another document its top-level
+            key.
+        action: `create`, `update`, `delete` or `activate`.
+        actor: who; the database user, unless `Admin` or the setting `hotconfig.actor` named somebody.
+        note: why, if anybody said.
+        at: when it was published; aware.
+        changes: field -> (old, new), None for what was not there; the empty field name stands for the domain itself.
+    """
 
     id: int
     version: int
     document: str
-    """`profile/<name>`, or one of your own."""
     domain: str
-    """Of a profile `profile`, `ai_infra`, `genie`, `mlflow` or `prompts`; of another document its top-level key."""
     action: Action
     actor: str
     note: str | None
     at: datetime
-    """Aware."""
     changes: Mapping[str, tuple[object, object]]
-    """Field -> (old, new), None for what was not there; the empty field name stands for the domain itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a write made; a dry run returns the same."""
+    """What a write made; a dry run returns the same.
+
+    Attributes:
+        version: the new version, or the present one if nothing differed.
+        edits: the history rows that it made; none if nothing differed.
+    """
 
     version: int
-    """The new version, or the present one if nothing differed."""
     edits: tuple[Edit, ...]
-    """The history rows that it made."""
 
 
 def edit_of(row: ConfigHistory) -> Edit:

@@ -12,7 +12,7 @@ from weakref import WeakSet
 
 
 class Inherited(Protocol):
-    def forked(self) -> None:
+    def _forked(self) -> None:
         """Forget threads and locks: they belong to the parent."""
 
 
@@ -57,7 +57,7 @@ def _after_in_child() -> None:
     _inherited.update(_sockets)
     _sockets.clear()
     for owner in list(owners):
-        owner.forked()
+        owner._forked()
 
 
 if hasattr(os, "register_at_fork"):

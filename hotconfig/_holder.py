@@ -235,7 +235,7 @@ class Holder(Generic[S]):
         if run is not None:
             run.join(max(0.0, deadline - time.monotonic()))
 
-    def forked(self) -> None:
+    def _forked(self) -> None:
         """Called in the child of a fork: forget threads and locks; the next use starts again."""
         self._fast = None
         self._renew_locks()

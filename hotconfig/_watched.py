@@ -43,7 +43,11 @@ def watch_table(
 
 
 def unwatch_table(connection: sa.Connection, table: str, *, publishes: str, table_schema: str | None = None) -> None:
-    """Stop watching a table. The document stays as it is; `SELECT config_publish(name, NULL)` withdraws it."""
+    """Stop watching a table. The document stays as it is; `SELECT config_publish(name, NULL)` withdraws it.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: the table is not watched for this document.
+    """
     connection.execute(text(_unwatch_sql(table, publishes, table_schema)))
 
 

@@ -1,6 +1,8 @@
 """Admin: the only code of hotconfig that writes configuration. Plain SQL may do the same.
 
-    with hotconfig.admin.Admin(actor="alice", note="calmer answers") as admin:
+    from hotconfig.admin import Admin
+
+    with Admin(actor="alice", note="calmer answers") as admin:
         admin.update(None, {"ai_infra.llm_temperature": 0.2})
 
 Reading needs the role hotconfig_reader, writing hotconfig_editor.
@@ -38,7 +40,7 @@ class Admin:
 
     A profile is given by name; None is the default one. What does not fit `ProfileConfig` or a constraint of the
     database is refused before the commit, and nothing is saved. The constructor does no I/O. Several threads may share
-    an Admin.
+    an Admin. As a context manager it is closed at the end.
 
     Args:
         conninfo: as for `Client`.
@@ -46,6 +48,9 @@ class Admin:
         note: why; likewise. Default: none.
         schema: as for `Client`.
         dry_run: do everything but the commit; nobody is told.
+
+    Raises:
+        ValueError: a malformed URL or name of a schema.
 
     Every method raises:
         Unavailable, NotMigrated: the database cannot be used.
@@ -119,7 +124,13 @@ class Admin:
         return current.written
 
     def create_profile(self, name: str, *, copy_from: str | None = None, description: str = "") -> Written:
-        """Create a profile with the settings of another one, or with the defaults of `init`."""
+        """Create a profile with the settings of another one, or with the defaults of `init`. It is not the default one.
+
+        Args:
+            name: at most 100 characters, not blank, not taken.
+            copy_from: the other one. Default: the defaults.
+            description: what it is for.
+        """
         _rows.check_name(name)
         with self._writing() as current:
             if copy_from is None:
@@ -137,7 +148,7 @@ class Admin:
         return current.written
 
     def describe_profile(self, name: str, description: str) -> Written:
-        """Set a profile's description."""
+        """Say what a profile is for."""
         return self.update(name, {"profile.description": description})
 
     def delete_profile(self, name: str) -> Written:
@@ -147,7 +158,7 @@ class Admin:
         return current.written
 
     def activate(self, name: str) -> Written:
-        """Make a profile the default one."""
+        """Make a profile the default one, which everybody follows who names none."""
         with self._writing() as current:
             # Two at the same time would otherwise make two defaults, and one of them be refused.
             everyone = sa.select(ConfigProfile.id).order_by(ConfigProfile.id).with_for_update(key_share=True)
@@ -165,7 +176,10 @@ class Admin:
     ) -> Written:
         """Set several paths at once: `{"ai_infra.llm_temperature": 0.2}`. Paths that are not named stay as they are.
 
-        `expect_version` is the version of the profile's document that the values were made for.
+        Args:
+            profile: its name; None: the default one.
+            values: to each path a value of its field's very type: `"5"` is no number.
+            expect_version: the version of the profile's document that the values were made for. Default: any.
         """
         with self._writing(profile, expect_version) as current:
             row = self._row(current.session, profile)
@@ -177,6 +191,11 @@ class Admin:
 
         Settings, description and name come back; which profile is the default one does not change. A deleted profile is
         created again, with a new id.
+
+        Args:
+            profile: its name; None: the default one.
+            to: any transaction's version. Default: the one before its newest change.
+            expect_version: as for `update`.
 
         Raises:
             HotConfigError: the profile was not there then, or there is no such version.
@@ -211,6 +230,8 @@ class Admin:
             NoSuchProfile: it was not there then.
             InvalidConfig: it does not fit `ProfileConfig`.
             HotConfigError: there is no such version yet.
+            TypeError: both a version and a time.
+            ValueError: a naive time.
         """
         name = ACTIVE if profile is None else PROFILE + profile
         document = self.document(name, version=version, at=at)
@@ -224,6 +245,8 @@ class Admin:
         Raises:
             NoSuchDocument: it was not there then.
             HotConfigError: there is no such version yet.
+            TypeError: both a version and a time.
+            ValueError: a naive time.
         """
         if version is not None and at is not None:
             raise TypeError("give version or at, not both")
@@ -265,12 +288,20 @@ class Admin:
         before: int | None = None,
         limit: int = 100,
     ) -> list[Edit]:
-        """The newest edits first. For the next page give the id of the last one as `before`.
+        """The edits that fit all that is given, the newest first.
 
         Args:
             document: `profile/<name>`, or one of your own.
+            domain: such as `ai_infra`.
+            actor: who.
             path: a domain, a field of it, or what is below that: edits that changed it.
-            since, until: aware times, both inclusive.
+            since: an aware time, inclusive.
+            until: likewise.
+            before: the `Edit.id` of the last one of a page, for the next page.
+            limit: at most so many.
+
+        Raises:
+            ValueError: a naive time, or a path that is none.
         """
         rows = _past.filtered(
             sa.select(ConfigHistory),

@@ -7,7 +7,16 @@
     None                         HOTCONFIG_DATABASE_URL, then DATABASE_URL, then DEFAULT
 
 Nothing here shows a password: neither `str()` nor `repr()` of a target, nor an error about a URL
-that was mistyped in the middle of one.
+that was mistyped in the middle of one. A variable that is set to nothing counts as not set.
+
+Environment variables:
+    HOTCONFIG_DATABASE_URL: where to connect, if no argument or option says so: a libpq string, a URL or `embedded:`.
+    DATABASE_URL: the same, if HOTCONFIG_DATABASE_URL is not set.
+    HOTCONFIG_PROFILE: the profile that clients follow and verbs mean, if none is named. Default: the default one.
+    HOTCONFIG_SCHEMA: where hotconfig's tables are, if no argument or option says so. Default: public.
+    HOTCONFIG_INSTANCE: what a process is called in `pg_stat_activity.application_name`. Default: host and process id.
+    PGUSER, PGPASSWORD, PGSSLMODE: these and libpq's others fill in what a conninfo leaves out.
+    USER: in whose folder the MLflow experiment of the first profile lies. Default: `default_user`.
 """
 
 from __future__ import annotations
@@ -30,8 +39,10 @@ from hotconfig.errors import Unavailable
 __all__ = ["DEFAULT", "Conninfo", "Target", "channel", "check", "profile_name", "resolve", "schema_name"]
 
 Conninfo: TypeAlias = str | Callable[[], str]
+"""Where to connect, or a function that is asked at every connect."""
 
 DEFAULT = "postgresql://localhost:5432/ai_slide_generator"
+"""Where to connect if nobody says."""
 
 # What asyncpg calls otherwise than libpq does.
 ASYNCPG_NAMES = {"ssl": "sslmode", "timeout": "connect_timeout", "database": "dbname"}
@@ -40,17 +51,22 @@ ASYNCPG_SSL = {"true": "require", "1": "require", "false": "disable", "0": "disa
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where to connect, and who said so; `str()` tells both, without the password."""
+    """Where to connect, and who said so; `str()` tells both, without the password.
+
+    Attributes:
+        conninfo: as it was given.
+        origin: what named it, to be read after "from": "the argument", "HOTCONFIG_DATABASE_URL".
+    """
 
     conninfo: Conninfo = field(repr=False)
     origin: str
-    """What named it, to be read after "from": "the argument", "HOTCONFIG_DATABASE_URL"."""
 
     def connect_params(self) -> dict[str, str]:
         """libpq's parameters. To be called at every connect: passwords rotate, embedded servers stop.
 
-        Raises `Unavailable` when the callable raises or returns no conninfo, or when the embedded
-        server does not start; `MissingExtra` when that is not installed.
+        Raises:
+            Unavailable: the callable raises or returns no conninfo, or the embedded server does not start.
+            MissingExtra: the embedded server is not installed.
         """
         conninfo = self.conninfo if isinstance(self.conninfo, str) else self._called(self.conninfo)
         if _is_embedded(conninfo):
@@ -69,7 +85,7 @@ class Target:
 
     @property
     def is_default(self) -> bool:
-        """Nobody said where to connect."""
+        """Whether nobody said where to connect."""
         return self.conninfo == DEFAULT and self.origin.startswith("the default")
 
     def __str__(self) -> str:
@@ -94,7 +110,9 @@ class Target:
 def check(conninfo: object) -> None:
     """Refuse what cannot be a conninfo, without I/O and without a look at the environment.
 
-    Raises `TypeError`, or `ValueError` that says what is wrong and what would be right.
+    Raises:
+        TypeError: neither a string nor a callable nor None.
+        ValueError: what is wrong, and what would be right.
     """
     if conninfo is None or callable(conninfo):
         return
@@ -105,7 +123,11 @@ def check(conninfo: object) -> None:
 
 
 def resolve(conninfo: Conninfo | None = None) -> Target:
-    """The target of `conninfo`, or of the environment as it is now. Raises as `check()` does."""
+    """The target of `conninfo`, or of the environment as it is now.
+
+    Raises:
+        TypeError, ValueError: as `check` does.
+    """
     if conninfo is not None:
         check(conninfo)
         return Target(conninfo, "the argument")
@@ -122,7 +144,8 @@ def resolve(conninfo: Conninfo | None = None) -> Target:
 def schema_name(schema: str | None = None) -> str:
     """The schema of hotconfig's tables: `schema`, or HOTCONFIG_SCHEMA, or public.
 
-    Raises `ValueError` for a name that PostgreSQL does not take or that makes too long a channel.
+    Raises:
+        ValueError: PostgreSQL does not take the name, or it makes too long a channel.
     """
     source = "schema"
     if schema is None:
@@ -143,7 +166,11 @@ def channel(schema: str) -> str:
 
 
 def profile_name(profile: str | None = None) -> str | None:
-    """The profile to follow: `profile`, or HOTCONFIG_PROFILE, or None for the default one."""
+    """The profile to follow: `profile`, or HOTCONFIG_PROFILE, or None for the default one.
+
+    Raises:
+        ValueError: `profile` is blank.
+    """
     if profile is None:
         return _environment("HOTCONFIG_PROFILE")
     if not profile.strip():

@@ -1,17 +1,19 @@
 """The embedded PostgreSQL behind `embedded:`: one server for all processes that use its directory.
 
-The first process starts it and the last one stops it. Who the last one is, the kernel knows: each
-holds a shared flock on a file beside the data directory, which goes with the process, also after
-`kill -9`; whoever leaves and then gets that file for itself alone was the last. (A list of process
-ids on disk, the usual way, keeps the dead for ever and so never stops the server.) When the last
-one is killed the server stays, and the next process to come takes it over.
-
-A forked child shares the parent's open file and with it the lock: the two count as one until both
-have closed it, so neither stops the server under the other. That is why a lock is given up by
-closing the file, never by LOCK_UN or by turning it exclusive, which would speak for both.
-
-Who can reach the server is said in hotconfig/_cluster.py.
+The first process starts it and the last one stops it. When the last one is killed the server stays, and the next
+process to come takes it over. Nobody can reach it but who started it, and root. For Linux and macOS, with the extra
+`embedded`.
 """
+
+# Who the last one is, the kernel knows: each holds a shared flock on a file beside the data directory, which goes with
+# the process, also after `kill -9`; whoever leaves and then gets that file for itself alone was the last. (A list of
+# process ids on disk, the usual way, keeps the dead for ever and so never stops the server.)
+#
+# A forked child shares the parent's open file and with it the lock: the two count as one until both have closed it, so
+# neither stops the server under the other. That is why a lock is given up by closing the file, never by LOCK_UN or by
+# turning it exclusive, which would speak for both.
+#
+# Who can reach the server is said in hotconfig/_cluster.py.
 
 from __future__ import annotations
 
@@ -51,13 +53,16 @@ if sys.platform != "win32":
 def start(path: str | Path | None = None, *, version: int = 18) -> str:
     """The libpq URL of database `hotconfig` on the server of directory `path`, which then runs.
 
-    The directory, by default in the user's data directory (as root in /var/lib/hotconfig), is made
-    at first use, for PostgreSQL `version`, 16 or 18; an existing one keeps the version it has. This
-    process uses the server until `leave()` or its end. Call it again before each connect: a server
+    This process uses the server until `leave()` or its end. Call it again before each connect: a server
     that died meanwhile is then started again.
 
-    Raises `MissingExtra` without the extra `embedded`, and `Unavailable` with the last lines of the
-    server's log when it does not start.
+    Args:
+        path: made at first use. Default: in the user's data directory, as root in /var/lib/hotconfig.
+        version: of PostgreSQL, 16 or 18; a directory keeps the one it was made for.
+
+    Raises:
+        MissingExtra: the extra `embedded` is not installed.
+        Unavailable: the server does not start; with the last lines of its log.
     """
     if sys.platform == "win32":
         raise Unavailable("the embedded server needs Linux or macOS: name a server of your own")

@@ -14,7 +14,7 @@ One base, few classes; each message says what happened and what to do next.
     ├── Closed                 the client was closed
     └── MissingExtra           an optional dependency is absent (also an ImportError)
 
-Bad arguments are `ValueError` or `TypeError`, raised where they are given.
+Bad arguments are `ValueError` or `TypeError`, raised where they are given. Each of these is a name of `hotconfig` too.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = [
 
 
 class HotConfigError(Exception):
-    """The base of every error that hotconfig raises."""
+    """The base of every error that hotconfig raises; itself for what has no class of its own."""
 
 
 class Unavailable(HotConfigError):
@@ -63,7 +63,7 @@ class InvalidConfig(HotConfigError):
 
 
 class VersionConflict(HotConfigError):
-    """The document changed since the version that the edit was based on."""
+    """The document changed since the version that the edit was based on; the message shows who changed what."""
 
 
 class Timeout(HotConfigError, TimeoutError):

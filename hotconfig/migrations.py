@@ -1,11 +1,14 @@
 """Migrations: hotconfig's own tables, and your tables made hot.
 
-    hotconfig.migrations.upgrade("postgresql://localhost/app")
+    from hotconfig import migrations
 
-works from an installed wheel; `alembic upgrade head` does the same in a checkout. Alembic keeps hotconfig's revision in
-`hotconfig_alembic_version`, so that an application has its own beside it.
+    migrations.upgrade()
 
-Import this module in the env.py of your own migrations, and they can say `op.watch_table(...)`.
+This works from an installed wheel; `alembic upgrade head` does the same in a checkout. Alembic keeps hotconfig's
+revision in `hotconfig_alembic_version`, so that an application has its own beside it.
+
+Import this module in the env.py of your own migrations, and they can say `op.watch_table(...)` and
+`op.unwatch_table(...)`, with the arguments below but the connection. `conninfo` and `schema` are as for `Client`.
 """
 
 from __future__ import annotations
@@ -53,14 +56,19 @@ ROLES_TO_CREATE = f"""
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """Which revision of hotconfig's tables a database has, and which one this hotconfig brings."""
+    """Which revision of hotconfig's tables a database has, and which one this hotconfig brings.
+
+    Attributes:
+        current: the database's; None: it is not migrated.
+        head: this hotconfig's.
+    """
 
     current: str | None
-    """None: not migrated."""
     head: str
 
     @property
     def up_to_date(self) -> bool:
+        """Whether they are the same."""
         return self.current == self.head
 
 
@@ -83,6 +91,11 @@ def upgrade(conninfo: Conninfo | None = None, *, schema: str | None = None) -> N
 
 def downgrade(conninfo: Conninfo | None = None, *, schema: str | None = None, revision: str = "base") -> None:
     """Go back to a revision; `base` drops all that hotconfig created, and its data, but not the roles.
+
+    Args:
+        conninfo: as for `Client`.
+        schema: as for `Client`.
+        revision: the one to go back to.
 
     Raises:
         Unavailable: the server cannot be reached, or tables of yours are still watched (they are named).

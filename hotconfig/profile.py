@@ -56,7 +56,14 @@ NOT_BLANK = AfterValidator(_not_blank)
 
 
 class ProfileInfo(Section):
-    """Which profile this is."""
+    """Which profile this is.
+
+    Attributes:
+        id: of its row in `config_profiles`; it never changes.
+        name: not blank.
+        description: what it is for. Default: empty.
+        is_default: whether those follow it who name no profile.
+    """
 
     id: int
     name: Annotated[str, Field(max_length=100), NOT_BLANK]
@@ -65,7 +72,13 @@ class ProfileInfo(Section):
 
 
 class AIInfra(Section):
-    """The model that answers."""
+    """The model that answers.
+
+    Attributes:
+        llm_endpoint: its serving endpoint; not blank.
+        llm_temperature: at most two decimal places.
+        llm_max_tokens: of an answer, at most.
+    """
 
     llm_endpoint: Annotated[str, Field(max_length=255), NOT_BLANK]
     llm_temperature: Annotated[float, Field(ge=0, le=1), AfterValidator(_two_decimals)]
@@ -73,7 +86,13 @@ class AIInfra(Section):
 
 
 class GenieSpace(Section):
-    """The Genie space that is asked for data."""
+    """The Genie space that is asked for data.
+
+    Attributes:
+        space_id: not blank.
+        space_name: for people.
+        description: which data it has. Default: empty.
+    """
 
     space_id: Annotated[str, Field(max_length=255), NOT_BLANK]
     space_name: Annotated[str, Field(max_length=255)]
@@ -81,13 +100,23 @@ class GenieSpace(Section):
 
 
 class MLflow(Section):
-    """Where runs are recorded."""
+    """Where runs are recorded.
+
+    Attributes:
+        experiment_name: begins with `/`.
+    """
 
     experiment_name: Annotated[str, Field(max_length=255), AfterValidator(_absolute)]
 
 
 class Prompts(Section):
-    """What the model is told; the placeholders in it are filled by `fill`."""
+    """What the model is told; the placeholders in it are filled by `fill`.
+
+    Attributes:
+        system_prompt: not blank.
+        slide_editing_instructions: what it is told when it changes slides; not blank.
+        user_prompt_template: contains `{question}`.
+    """
 
     system_prompt: Annotated[str, NOT_BLANK]
     slide_editing_instructions: Annotated[str, NOT_BLANK]
@@ -109,6 +138,13 @@ class ProfileConfig(Snapshot):
 
     Not to be confused with `hotconfig.models.ConfigProfile`, the SQLAlchemy model of a row of
     `config_profiles`, which only those who write configuration see.
+
+    Attributes:
+        profile: which one it is.
+        ai_infra: the model that answers.
+        genie: the Genie space that is asked for data.
+        mlflow: where runs are recorded.
+        prompts: what the model is told.
     """
 
     profile: ProfileInfo
@@ -153,7 +189,10 @@ def default_profile(environ: Mapping[str, str] = os.environ) -> ProfileConfig:
     """The profile that `hotconfig init` writes into an empty database, with id and version 0.
 
     The MLflow experiment lies in the folder of the user that `environ` names in USER, or else of
-    `default_user`. Raises pydantic.ValidationError if that name is too long for an experiment.
+    `default_user`.
+
+    Raises:
+        pydantic.ValidationError: that name is too long for an experiment.
     """
     experiment = "/Workspace/Users/{username}/ai-slide-generator"
     return ProfileConfig(

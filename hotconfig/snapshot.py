@@ -23,7 +23,7 @@ class Section(BaseModel):
     """The base of every model nested in a snapshot: frozen, and unknown fields are ignored.
 
     Pydantic's configuration does not reach nested models, hence a base class. Validation errors do
-    not show the input, which may be a secret.
+    not show the input, which may be a secret. Sequences are tuples, mappings are read-only.
 
     Defining a subclass raises TypeError, with the fix, if it is not frozen, keeps unknown fields, or
     has a field that admits a mutable model or container at any depth. A class that names another
@@ -58,12 +58,24 @@ class Section(BaseModel):
 class Snapshot(Section):
     """One committed version of a document: derive from it to give yours a type.
 
+        class Voice(hotconfig.Section):
+            name: str
+            speed: float = 1.0
+
+        class Talker(hotconfig.Snapshot):
+            voice: Voice
+            greetings: tuple[str, ...] = ()
+
+        client = hotconfig.Client(model=Talker, document="talker")
+
     Frozen, hashable, picklable, comparable. `version` belongs to hotconfig: defining a field of that
     name raises TypeError.
+
+    Attributes:
+        version: the version that last changed this document; 0 if it was never published.
     """
 
     version: int = 0
-    """The version that last changed this document; 0 if it was never published."""
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -75,6 +87,7 @@ class Snapshot(Section):
 
 # The default is a string because ProfileConfig is itself a Snapshot.
 S = TypeVar("S", bound=Snapshot, default="ProfileConfig")
+"""The model of a `Client`, a `Change` or `Changes`; `ProfileConfig`, unless another one is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +95,16 @@ class Change(Generic[S]):
     """A step from one snapshot to another, as a subscriber gets it.
 
     `repr()` shows the paths only, never a value.
+
+    Attributes:
+        old: what this subscriber was given last.
+        new: the newest snapshot.
+        paths: where they differ, as `hotconfig.snapshot.changed_paths` says.
     """
 
     old: S = field(repr=False)
-    """What this subscriber was given last."""
     new: S = field(repr=False)
-    """The newest snapshot."""
     paths: tuple[str, ...]
-    """Where they differ, as `changed_paths` says."""
 
 
 def changed_paths(old: Snapshot, new: Snapshot) -> tuple[str, ...]:

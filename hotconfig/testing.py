@@ -1,5 +1,6 @@
 """For tests of applications: a configuration without a database.
 
+    import hotconfig
     from hotconfig.testing import override
 
     with override({"ai_infra.llm_temperature": 0.1}) as cfg:

@@ -5,7 +5,7 @@
     ```console                  `$ ` commands run in one bash; `&` leaves one running until the end of the page;
                                 a comment says the exit code, `# exit code 1`, unless it is 0
     ```anything title="x.py"    is saved as that file, which a later block uses
-    ```text                     is for the eye
+    ```text, ```pyi             is for the eye
 
 Each line that a console block shows must come, in whatever order; `...` in it stands for anything.
 """
@@ -45,7 +45,8 @@ for line in sys.stdin:
     except Exception:
         traceback.print_exc()
         status = 1
-    print(f"{DONE}{{status}}")
+    # In one piece, since a subscriber may print at the same time.
+    sys.stdout.write(f"\\n{DONE}{{status}}\\n")
 """
 
 
@@ -164,7 +165,7 @@ def run(page: Path) -> None:
                     for typed, expected in _commands(block, where):
                         code = found[1] if (found := re.search(r"# exit code (\d)$", typed)) else "0"
                         shell.run(f"{{ {typed}\n}} </dev/null; echo '{DONE}'$?\n", where, expected, code)
-                case "text":
+                case "text" | "pyi":
                     continue
                 case other:
                     raise AssertionError(f"{where}: nothing runs {other!r}; give it a title, and use it later")

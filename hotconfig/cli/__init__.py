@@ -1,7 +1,4 @@
-"""The command line: `hotconfig VERB`. A module for each group of verbs; all of them only use the library.
-
-Exit codes: 0 done, 1 nothing was changed, 2 usage, 4 version conflict.
-"""
+"""The command line: `hotconfig VERB`. A module for each group of verbs; all of them only use the library."""
 
 from __future__ import annotations
 

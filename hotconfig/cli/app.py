@@ -98,7 +98,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="The database: --database, else HOTCONFIG_DATABASE_URL, else DATABASE_URL.",
+    epilog="The database: --database, else HOTCONFIG_DATABASE_URL, else DATABASE_URL.\n\n"
+    "Exit codes: 0 done, 1 nothing was changed, 2 usage, 4 version conflict.",
 )
 
 
