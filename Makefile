@@ -2,6 +2,7 @@
 # make test        set up .venv, lint, check types, run the tests
 # make check       the same, then what is shipped, and the tests on every other PostgreSQL and Python found here
 # make dist        build what is shipped, and try it in an empty environment
+# make chaos       five minutes of random edits and faults; SECONDS, WRITERS, CLIENTS, SEED
 # make reference   write docs/reference.md and docs/command-line.md again
 # make clean       remove what the others made
 
@@ -12,7 +13,7 @@ MAKEFLAGS += --no-print-directory
 # The tests share the processors; more than a few servers at once is no faster.
 PYTEST = pytest -q -n auto --maxprocesses 4
 
-.PHONY: demo test lint reference check dist matrix postgres-15 postgres-16 python-3.12 python-3.13 clean
+.PHONY: demo test lint reference check chaos dist matrix postgres-15 postgres-16 python-3.12 python-3.13 clean
 
 demo: .venv/installed
 	.venv/bin/hotconfig demo
@@ -53,6 +54,13 @@ dist: .venv/installed
 	$(PYTHON) -m venv build/empty
 	build/empty/bin/pip install --quiet "$$(ls dist/*.whl)[embedded]"
 	cd build/empty && bin/hotconfig demo
+
+SECONDS ?= 300
+WRITERS ?= 4
+CLIENTS ?= 6
+
+chaos: .venv/installed
+	.venv/bin/python -m tests.chaos --seconds $(SECONDS) --writers $(WRITERS) --clients $(CLIENTS) $(if $(SEED),--seed $(SEED))
 
 # ---- the other versions: whatever is missing is named on the output
 

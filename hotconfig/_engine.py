@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import psycopg
 import sqlalchemy as sa
 from psycopg.conninfo import make_conninfo
+from sqlalchemy.orm.exc import StaleDataError
 
 from hotconfig._postgres import refusal, unavailable
 from hotconfig.conninfo import Target
@@ -44,6 +45,8 @@ def translated(target: Target, schema: str, needs: str) -> Iterator[None]:
     """What the server refuses within, as one of hotconfig's errors; `needs` is the role that may do it."""
     try:
         yield
+    except StaleDataError as error:
+        raise VersionConflict("somebody deleted it at the same time: nothing was saved, look again") from error
     except sa.exc.DBAPIError as error:
         if not isinstance(error.orig, psycopg.Error):
             raise

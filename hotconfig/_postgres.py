@@ -31,14 +31,15 @@ from hotconfig.errors import HotConfigError, NotMigrated, Unavailable
 logger = logging.getLogger("hotconfig")
 
 CONNECT = 5.0  # seconds for a connection to be made, by all hosts together
-ANSWER = 5.0  # seconds for a statement to be answered
+ANSWER = 5.0  # seconds that a statement may go without an answer, or an answer without more of it
 LOOK_PAUSE = 0.005  # seconds between looks that find nothing new: a flood of forged notifications costs 200 a second
 PROBE = 1.0  # seconds for a notification to pass a pooler
 BACK_OFF = 0.1, 30.0  # seconds: first and longest bound of the random wait before the next connect
 STABLE = 30.0  # seconds of a connection's life after which the back-off begins anew
 
 SETTINGS = """
-    SELECT set_config('idle_session_timeout', '0', false), set_config('statement_timeout', '4s', false),
+    SELECT set_config('idle_session_timeout', '0', false), set_config('lock_timeout', '4s', false),
+           set_config('statement_timeout', '0', false),  -- a large document over a thin line takes its time
            set_config('tcp_keepalives_idle', '30', false), set_config('tcp_user_timeout', '30000', false)
 """
 LOOK = SQL("""
@@ -119,7 +120,7 @@ def _session(known: Known, stop: Stop, deadline: float) -> Generator[Item, bool,
         acknowledged = known.application_name
         while True:
             before = known.version, known.token
-            item = _look(wire, known, standby, polling, _left(deadline))
+            item = _look(wire, known, standby, polling, deadline)
             deadline = math.inf
             known.rejected = yield item
             if acknowledged != (name := known.application_name):
@@ -139,12 +140,12 @@ def _left(deadline: float, at_most: float = ANSWER) -> float:
     return min(at_most, max(0.0, deadline - time.monotonic()))
 
 
-def _look(wire: Wire, known: Known, standby: bool, polling: str | None, timeout: float) -> Beat:
+def _look(wire: Wire, known: Known, standby: bool, polling: str | None, deadline: float) -> Beat:
     """The newest version, and the document if it is another one than ours."""
     statement = LOOK.format(schema=Identifier(known.schema)).as_string()
-    rows = wire.query(
-        statement, known.document, known.channel, known.document_version, known.document_token, timeout=timeout
-    )
+    ours = known.document_version, known.document_token
+    timeout = _left(deadline)
+    rows = wire.query(statement, known.document, known.channel, *ours, timeout=timeout, until=deadline)
     if not rows:
         raise Refused("", "config_state is empty")
     version_, token, document_version, document_token, same, json, listening = rows[0]
@@ -294,7 +295,7 @@ def unavailable(message: str, target: Target | None = None, sqlstate: str = "") 
 
 
 # In whatever language the server speaks.
-MEANING = {"42501": "permission denied", "57014": "statement timeout"}
+MEANING = {"42501": "permission denied", "55P03": "lock timeout"}
 NEXT_STEPS = (
     ("permission denied", "GRANT hotconfig_reader TO the role that connects"),
     ("pg_hba.conf", "let pg_hba.conf admit this host, user and database"),
@@ -309,7 +310,7 @@ NEXT_STEPS = (
     ("connect_timeout", "write it in whole seconds"),
     ("SSL", "check sslmode, and whether the server offers TLS"),
     ("translate host name", "correct the host in the address"),
-    ("statement timeout", "look for a lock on hotconfig's tables, such as an open ALTER TABLE"),
+    ("lock timeout", "look for a lock on hotconfig's tables, such as an open ALTER TABLE"),
     ("needs PostgreSQL", "use a newer server"),
     ("config_state is empty", "restore its row from a backup"),
     ("", "check that the server runs and can be reached from here"),

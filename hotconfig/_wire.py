@@ -6,6 +6,7 @@ module `psycopg.pq` gives libpq's asynchronous functions (PostgreSQL manual, 34.
 
 from __future__ import annotations
 
+import math
 import os
 import selectors
 import time
@@ -82,15 +83,18 @@ class Wire:
         """What the server reports of a setting; '' if nothing."""
         return (self._pgconn.parameter_status(name.encode()) or b"").decode()
 
-    def query(self, statement: str, *params: str | None, timeout: float) -> list[Row]:
-        """Run one statement, within `timeout` seconds. Parameters and results are text.
+    def query(self, statement: str, *params: str | None, timeout: float, until: float = math.inf) -> list[Row]:
+        """Run one statement. Parameters and results are text.
+
+        An answer may be silent for `timeout` seconds: a large one over a thin line takes its time, but it comes. It
+        has to be whole at `until`, on the monotonic clock.
 
         Raises:
             Refused: the server says no.
             Lost: the connection broke, or nothing came in time: it is of no more use.
             Stopped: `stop` was set meanwhile; likewise.
         """
-        deadline = time.monotonic() + timeout
+        deadline = min(time.monotonic() + timeout, until)
         pgconn = self._pgconn
         try:
             pgconn.send_query_params(statement.encode(), [None if p is None else p.encode() for p in params])
@@ -104,6 +108,7 @@ class Wire:
                     if not _wait(pgconn, self._stop, deadline):
                         raise Lost(f"no answer within {timeout:g} s")
                     pgconn.consume_input()
+                    deadline = min(time.monotonic() + timeout, until)
                 result = pgconn.get_result()
                 if result is None:
                     break

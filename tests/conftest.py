@@ -21,6 +21,7 @@ import pytest
 import servers
 from dispatching import PATIENCE, Source
 from editing import Editor, eventually
+from proxy import Proxy, proxied
 from servers import PASSWORD, Server
 
 from hotconfig import embedded
@@ -178,9 +179,9 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     sent: list[str] = []
     query = Wire.query
 
-    def noted(wire: Wire, statement: str, *params: str | None, timeout: float) -> list[Row]:
+    def noted(wire: Wire, statement: str, *params: str | None, **limits: float) -> list[Row]:
         sent.append(" ".join(statement.split()))
-        return query(wire, statement, *params, timeout=timeout)
+        return query(wire, statement, *params, **limits)
 
     monkeypatch.setattr(Wire, "query", noted)
     return sent
@@ -200,6 +201,19 @@ def role(psql: Psql) -> Iterator[str]:
     psql(f"CREATE ROLE {name} LOGIN")
     yield name
     psql(f"DROP OWNED BY {name}; DROP ROLE {name}")
+
+
+@pytest.fixture
+def proxy(server: Server) -> Iterator[Proxy]:
+    """A link to the server that can be made bad."""
+    with proxied(server.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def through(proxy: Proxy, database_name: str) -> str:
+    """The URL of the test's database, through the proxy."""
+    return f"postgresql://postgres:{PASSWORD}@127.0.0.1:{proxy.port}/{database_name}"
 
 
 @pytest.fixture

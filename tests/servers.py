@@ -58,11 +58,24 @@ class Server:
         # PostgreSQL refuses root.
         self.account = _cluster.system_user() if _cluster.is_root() else None
         for directory in (self.data, self.sockets):
-            directory.mkdir(mode=0o700)
-            if self.account is not None:
-                os.chown(directory, self.account.pw_uid, self.account.pw_gid)
-        self.port = _free_port()
+            self._make(directory)
+        self.port = free_port()
         self._initialise()
+
+    def follow(self, primary: Server) -> None:
+        """Become a standby of it, which replicates asynchronously; what was here is gone."""
+        shutil.rmtree(self.data)
+        self._make(self.data)
+        source = f"host={primary.sockets} port={primary.port} user=postgres"
+        self.run("pg_basebackup", "-D", str(self.data), "-d", source, "-R", "-c", "fast", "--no-sync")
+
+    def promote(self) -> None:
+        self.run("pg_ctl", "promote", "-w", "-D", str(self.data))
+
+    def _make(self, directory: Path) -> None:
+        directory.mkdir(mode=0o700)
+        if self.account is not None:
+            os.chown(directory, self.account.pw_uid, self.account.pw_gid)
 
     def _initialise(self) -> None:
         with tempfile.NamedTemporaryFile("w", dir="/tmp") as password:
@@ -195,17 +208,29 @@ def seed(connection: psycopg.Connection) -> None:
         )
 
 
+class Standby(Server):
+    """A copy of another server that follows it."""
+
+    def __init__(self, root: Path, primary: Server) -> None:
+        self.primary = primary
+        super().__init__(root)
+
+    def _initialise(self) -> None:
+        self.follow(self.primary)
+
+
 @contextlib.contextmanager
-def running() -> Iterator[Server]:
-    """A server with the template, stopped and removed at the end."""
+def running(primary: Server | None = None) -> Iterator[Server]:
+    """A server with the template, or a standby of `primary`; stopped and removed at the end."""
     # Not in pytest's directory, which the system user that runs the server for root cannot enter.
     root = Path(tempfile.mkdtemp(prefix="hotconfig-test-", dir="/tmp"))
     root.chmod(0o755)
     try:
-        server = Server(root)
+        server = Standby(root, primary) if primary else Server(root)
         try:
             server.start()
-            server.create_template()
+            if primary is None:
+                server.create_template()
             yield server
         finally:
             with contextlib.suppress(OSError):
@@ -221,7 +246,7 @@ def version() -> str:
     return done.stdout.strip()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -150,6 +150,23 @@ def test_conflict_is_checked_under_the_lock(admin: Admin, editor: Editor) -> Non
     assert editor.version() == version + 1
 
 
+def test_a_profile_that_goes_meanwhile(admin: Admin, connect: Connect, editor: Editor) -> None:
+    """Somebody deletes it while the edit waits for the row: the edit is refused, and says so."""
+    admin.create_profile("noon")
+    other = connect(autocommit=False)
+    other.execute("DELETE FROM config_profiles WHERE name = 'noon'")
+    waiting = (
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')"
+    )
+
+    with ThreadPoolExecutor(1) as pool:
+        edited = pool.submit(admin.update, "noon", {"ai_infra.llm_max_tokens": 5})
+        eventually(lambda: editor.ask(waiting))
+        other.commit()
+        with pytest.raises(VersionConflict, match="deleted it at the same time"):
+            edited.result(20)
+
+
 # ---- dry run
 
 

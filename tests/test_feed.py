@@ -43,9 +43,9 @@ def hooks(monkeypatch: pytest.MonkeyPatch) -> Hooks:
     hooks = Hooks()
     query = Wire.query
 
-    def hooked(wire: Wire, statement: str, *params: str | None, timeout: float) -> list[Row]:
+    def hooked(wire: Wire, statement: str, *params: str | None, **limits: float) -> list[Row]:
         fire(hooks.before, wire, statement)
-        rows = query(wire, statement, *params, timeout=timeout)
+        rows = query(wire, statement, *params, **limits)
         fire(hooks.after, wire, statement)
         return rows
 

@@ -3,48 +3,21 @@
 from __future__ import annotations
 
 import logging
-import shutil
-import signal
-import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
-from pathlib import Path
 
 import psycopg
 import pytest
 from editing import Editor, eventually
-from servers import TEMPLATE, Server
+from servers import TEMPLATE, Server, Standby, running
 
 from hotconfig import Client
 
 
-class Standby(Server):
-    """A copy of another server that follows it."""
-
-    def __init__(self, root: Path, primary: Server) -> None:
-        self.primary = primary
-        super().__init__(root)
-
-    def _initialise(self) -> None:
-        source = f"host={self.primary.sockets} port={self.primary.port} user=postgres"
-        self.run("pg_basebackup", "-D", str(self.data), "-d", source, "-R", "-c", "fast", "--no-sync")
-
-
 @pytest.fixture
 def standby(own_server: Server) -> Iterator[Standby]:
-    root = Path(tempfile.mkdtemp(prefix="hotconfig-standby-", dir="/tmp"))
-    root.chmod(0o755)
-    try:
-        standby = Standby(root, own_server)
-        try:
-            standby.start()
-            yield standby
-        finally:
-            with suppress(OSError):
-                standby.signal(signal.SIGCONT)
-            standby.stop("immediate")
-    finally:
-        shutil.rmtree(root)
+    with running(own_server) as standby:
+        assert isinstance(standby, Standby)
+        yield standby
 
 
 @pytest.fixture
@@ -75,7 +48,7 @@ def test_the_primary_is_looked_for(standby: Standby, primary: Editor, caplog: py
         assert client.current() is last
         assert client.status().healthy
 
-        standby.run("pg_ctl", "promote", "-w", "-D", str(standby.data))
+        standby.promote()
         eventually(lambda: client.status().state == "live", timeout=40)
         standby.psql(TEMPLATE, "UPDATE config_ai_infra SET llm_temperature = 0.2")
         client.wait_for(until=lambda c: c.ai_infra.llm_temperature == 0.2)
