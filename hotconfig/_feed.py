@@ -74,14 +74,15 @@ class Stop:
                 self._sender.send(b"\0")
 
     def is_set(self) -> bool:
-        return self._set
+        """In a forked child it is: a fork copies green threads, which would go on to read the parent's connection."""
+        return self._set or self._pid != os.getpid()
 
     def wait(self, timeout: float) -> bool:
         """Wait at most `timeout` seconds; True if set."""
         with Selector() as selector:
             selector.register(self, selectors.EVENT_READ)
             selector.select(timeout)
-        return self._set
+        return self.is_set()
 
     def close(self) -> None:
         """Idempotent; `set` may still be called."""

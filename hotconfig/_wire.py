@@ -94,6 +94,7 @@ class Wire:
             Lost: the connection broke, or nothing came in time: it is of no more use.
             Stopped: `stop` was set meanwhile; likewise.
         """
+        self._check()
         deadline = min(time.monotonic() + timeout, until)
         pgconn = self._pgconn
         try:
@@ -136,6 +137,7 @@ class Wire:
         Raises:
             Lost, Stopped: as `query`.
         """
+        self._check()
         deadline = time.monotonic() + timeout
         while True:
             try:
@@ -149,6 +151,11 @@ class Wire:
                 return True
             if not _wait(self._pgconn, self._stop, deadline):
                 return False
+
+    def _check(self) -> None:
+        # Before the first byte: in a forked child, where a green thread may go on, they would be the parent's.
+        if self._stop.is_set():
+            raise Stopped
 
     def close(self) -> None:
         """Idempotent. In a forked child it leaves the parent's connection alone."""

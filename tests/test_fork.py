@@ -21,7 +21,7 @@ from servers import Server
 
 import hotconfig
 from hotconfig import Change, Client, _fork, _postgres, conninfo
-from hotconfig._feed import Published, Stop
+from hotconfig._feed import Beat, Published, Stop
 from hotconfig._wire import Wire
 
 T = TypeVar("T")
@@ -163,6 +163,22 @@ def test_a_connection_is_not_closed_by_a_child(database: str, editor: Editor) ->
         in_child(feed.close)
         version = editor.temperature(0.1)
         item = feed.send(False)
+        assert isinstance(item, Published)
+        assert item.version == version
+
+
+def test_a_listener_that_a_fork_copies_ends(database: str, editor: Editor) -> None:
+    """A green thread goes on in the child, where nothing is its own: it ends, and reads nothing of the parent's."""
+    stop = Stop()
+    target = conninfo.resolve(database)
+    feed = _postgres.feed("active", stop, target=target, schema="public", heartbeat=0.1, timeout=10)
+    with closing(stop), closing(feed):
+        next(feed)
+        assert in_child(lambda: next(feed, "ended")) == "ended"
+        version = editor.temperature(0.1)
+        item = feed.send(False)
+        while isinstance(item, Beat) and not isinstance(item, Published):
+            item = feed.send(False)
         assert isinstance(item, Published)
         assert item.version == version
 
