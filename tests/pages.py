@@ -30,6 +30,11 @@ from hotconfig import conninfo, embedded
 
 PATIENCE = 50.0  # seconds for a command
 DONE = "--- that was it: "
+ENVIRONMENT = {
+    "PYTHONUNBUFFERED": "1",
+    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    "GUNICORN_CMD_ARGS": "--no-control-socket",  # which all of them would have in the home directory
+}
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,7 @@ class Shell:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env=os.environ | {"PATH": path, "PYTHONUNBUFFERED": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
+            env=os.environ | ENVIRONMENT | {"PATH": path},
         )
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read, name="shell's output", daemon=True)
