@@ -31,7 +31,11 @@ from hotconfig import embedded
 from hotconfig.conninfo import resolve
 
 PATIENCE = 50.0  # seconds for a command
-LINES = Path(__file__).parent / "lines"  # a sitecustomize.py
+ENVIRONMENT = {
+    "PYTHONPATH": str(Path(__file__).parent / "lines"),  # a sitecustomize.py
+    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    "GUNICORN_CMD_ARGS": "--no-control-socket",  # which all of them would have in the home directory
+}
 DONE = "--- done: "
 DATABASE = "--- database: "
 INTERPRETER = f"""
@@ -140,7 +144,7 @@ def _matches(expected: str, line: str) -> bool:
 def run(page: Path) -> None:
     """Run every block of it, in the current directory."""
     path = f"{Path(sys.executable).parent}:{embedded.bin_path()}:{os.environ['PATH']}"
-    environ = os.environ | {"PATH": path, "PYTHONPATH": str(LINES), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    environ = os.environ | ENVIRONMENT | {"PATH": path}
     environ.pop("PYTHONUNBUFFERED", None)
     shell = Session("bash", "--norc", "-u", "-o", "pipefail", environ=environ)
     python = Session(sys.executable, "-c", INTERPRETER, environ=environ)
