@@ -193,6 +193,7 @@ def lakebase(server: Server, directory: Path, monkeypatch: pytest.MonkeyPatch) -
     user = f"alice.{directory.name}@example.com"
     url = server.create_database("databricks_postgres")
     (directory / "databricks").mkdir()
+    (directory / "databricks/__init__.py").touch()  # so that it stands before the real one
     (directory / "databricks/sdk.py").write_text(SDK.format(user=user))
     saved = pages.save(PAGE, "lakebase.py", directory)
     text = saved.read_text()
