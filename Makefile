@@ -10,8 +10,8 @@ PYTHON ?= python3
 .DEFAULT_GOAL := test
 MAKEFLAGS += --no-print-directory
 
-# The tests share the processors; more than a few servers at once is no faster.
-PYTEST = pytest -q -n auto --maxprocesses 4
+# More workers than two processors, since a test waits for most of its time.
+PYTEST = pytest -q -n 4
 
 .PHONY: demo test lint reference check chaos dist matrix postgres-15 postgres-16 python-3.12 python-3.13 clean
 
