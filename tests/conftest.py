@@ -21,6 +21,7 @@ import pytest
 import servers
 from dispatching import PATIENCE, Source
 from editing import Editor, eventually
+from hooks import Hook, Hooks
 from proxy import Proxy, proxied
 from servers import PASSWORD, Server
 
@@ -185,6 +186,25 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(Wire, "query", noted)
     return sent
+
+
+@pytest.fixture
+def hooks(monkeypatch: pytest.MonkeyPatch) -> Hooks:
+    hooks = Hooks()
+    query = Wire.query
+
+    def hooked(wire: Wire, statement: str, *params: str | None, **limits: float) -> list[Row]:
+        fire(hooks.before, wire, statement)
+        rows = query(wire, statement, *params, **limits)
+        fire(hooks.after, wire, statement)
+        return rows
+
+    def fire(which: dict[str, Hook], wire: Wire, statement: str) -> None:
+        for text in [text for text in which if text in statement]:
+            which.pop(text)(wire, statement)
+
+    monkeypatch.setattr(Wire, "query", hooked)
+    return hooks
 
 
 @pytest.fixture

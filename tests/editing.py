@@ -77,6 +77,10 @@ class Editor:
         )
         return [row[0] for row in rows]
 
+    def acknowledged(self, version: int) -> bool:
+        """Whether all readers have announced that they have seen it."""
+        return all(name.startswith(f"hotconfig:{version}:") for name in self.registry())
+
     def terminate(self) -> None:
         """End the sessions of all readers, as a failover or an administrator does."""
         self.run(
