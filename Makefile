@@ -15,8 +15,14 @@ PYTEST = pytest -q -n 4
 
 .PHONY: demo test lint reference check chaos dist matrix postgres-15 postgres-16 python-3.12 python-3.13 clean
 
-demo: .venv/installed
-	.venv/bin/hotconfig demo
+demo: .venv-demo/installed
+	.venv-demo/bin/hotconfig demo
+
+# Without what judges the code: a newcomer need not wait for that.
+.venv-demo/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-demo
+	.venv-demo/bin/pip install --quiet --editable '.[embedded]'
+	touch $@
 
 test: lint
 	.venv/bin/coverage erase
@@ -51,9 +57,10 @@ dist: .venv/installed
 	tar -xzf dist/*.tar.gz -C build --strip-components 1
 	cd build && ../.venv/bin/hatchling build --target wheel --directory ../dist
 	.venv/bin/twine check --strict dist/*
-	$(PYTHON) -m venv build/empty
-	build/empty/bin/pip install --quiet "$$(ls dist/*.whl)[embedded]"
-	cd build/empty && bin/hotconfig demo
+	elsewhere=$$(mktemp -d) && chmod 755 $$elsewhere && trap "rm -rf $$elsewhere" EXIT && \
+	$(PYTHON) -m venv $$elsewhere/venv && \
+	$$elsewhere/venv/bin/pip install --quiet "$$(ls dist/*.whl)[embedded]" && \
+	cd $$elsewhere && venv/bin/hotconfig demo
 
 SECONDS ?= 300
 WRITERS ?= 4

@@ -46,7 +46,7 @@ def translated(target: Target, schema: str, needs: str) -> Iterator[None]:
     try:
         yield
     except StaleDataError as error:
-        raise VersionConflict("somebody deleted it at the same time: nothing was saved, look again") from error
+        raise VersionConflict("somebody deleted the profile at the same time: nothing was saved, look again") from error
     except sa.exc.DBAPIError as error:
         if not isinstance(error.orig, psycopg.Error):
             raise

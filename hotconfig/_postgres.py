@@ -295,7 +295,7 @@ def unavailable(message: str, target: Target | None = None, sqlstate: str = "") 
 
 
 # In whatever language the server speaks.
-MEANING = {"42501": "permission denied", "55P03": "lock timeout"}
+MEANING = {"42501": "permission denied", "55P03": "lock timeout", "57014": "statement timeout"}
 NEXT_STEPS = (
     ("permission denied", "GRANT hotconfig_reader TO the role that connects"),
     ("pg_hba.conf", "let pg_hba.conf admit this host, user and database"),
@@ -310,6 +310,7 @@ NEXT_STEPS = (
     ("connect_timeout", "write it in whole seconds"),
     ("SSL", "check sslmode, and whether the server offers TLS"),
     ("translate host name", "correct the host in the address"),
+    ("statement timeout", "raise the role's statement_timeout, or look for what holds up hotconfig's tables"),
     ("lock timeout", "look for a lock on hotconfig's tables, such as an open ALTER TABLE"),
     ("needs PostgreSQL", "use a newer server"),
     ("config_state is empty", "restore its row from a backup"),

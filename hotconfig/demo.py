@@ -58,8 +58,7 @@ def tour(url: str, admin: Admin, agent: Agent) -> None:
 
     say(f"somebody else edits, in another process, with plain SQL:\n  [green]$ psql -c {shlex.quote(EDIT)}[/green]")
     subprocess.run([embedded.bin_path() / "psql", "-Xq", "-v", "ON_ERROR_STOP=1", "-c", EDIT, url], check=True)
-    told_at = agent.change()["at"]
-    (edit, *_) = admin.history(limit=1)
+    told_at, (edit, *_) = agent.change()["at"], admin.history(limit=1)
     took = f"[bold]{(told_at - edit.at.timestamp()) * 1000:.1f} ms[/bold]"
     say(f"the running agent had it {took} after the transaction published it, without a restart:")
     agent.ask(QUESTION)

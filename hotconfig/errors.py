@@ -63,7 +63,7 @@ class InvalidConfig(HotConfigError):
 
 
 class VersionConflict(HotConfigError):
-    """The document changed since the version that the edit was based on; the message shows who changed what."""
+    """The document changed since the version that the edit was based on; the message says how, where it can."""
 
 
 class Timeout(HotConfigError, TimeoutError):

@@ -16,10 +16,12 @@ import json
 import os
 import queue
 import re
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
@@ -36,6 +38,7 @@ ENVIRONMENT = {
     "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     "GUNICORN_CMD_ARGS": "--no-control-socket",  # which all of them would have in the home directory
 }
+ENDING = "trap 'jobs -p | xargs -r kill; wait' EXIT"
 DONE = "--- done: "
 DATABASE = "--- database: "
 INTERPRETER = f"""
@@ -96,7 +99,13 @@ class Session:
 
     def __init__(self, *command: str, environ: Mapping[str, str]) -> None:
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environ
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environ,
+            start_new_session=True,  # so that nothing of it is left in the end
         )
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read, name=f"output of {command[0]}", daemon=True)
@@ -126,9 +135,14 @@ class Session:
         return "".join(shown)
 
     def close(self) -> None:
+        """Let it come to its end, and whatever it has started; what does not is killed."""
         cast(IO[str], self._process.stdin).close()
-        self._process.wait(PATIENCE)
-        self._reader.join(PATIENCE)
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(PATIENCE)
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._reader.join()
         cast(IO[str], self._process.stdout).close()
 
     def _read(self) -> None:
@@ -146,10 +160,12 @@ def run(page: Path) -> None:
     path = f"{Path(sys.executable).parent}:{embedded.bin_path()}:{os.environ['PATH']}"
     environ = os.environ | ENVIRONMENT | {"PATH": path}
     environ.pop("PYTHONUNBUFFERED", None)
-    shell = Session("bash", "--norc", "-u", "-o", "pipefail", environ=environ)
-    python = Session(sys.executable, "-c", INTERPRETER, environ=environ)
     unused: dict[str, str] = {}
-    try:
+    with (
+        closing(Session("bash", "--norc", "-u", "-o", "pipefail", environ=environ)) as shell,
+        closing(Session(sys.executable, "-c", INTERPRETER, environ=environ)) as python,
+    ):
+        shell.run(f'{ENDING}; echo "{DONE}0"\n', str(page))
         for block in blocks(page):
             where = f"{page}:{block.line}"
             if block.title:
@@ -166,7 +182,9 @@ def run(page: Path) -> None:
                 case "sql":
                     conninfo = make_conninfo("", **resolve(url).connect_params())
                     command = [str(embedded.bin_path() / "psql"), "-Xq", "-v", "ON_ERROR_STOP=1", conninfo]
-                    subprocess.run(command, input=block.text, text=True, check=True, stdout=subprocess.DEVNULL)
+                    subprocess.run(
+                        command, input=block.text, text=True, check=True, stdout=subprocess.DEVNULL, timeout=PATIENCE
+                    )
                 case "console":
                     for typed, expected in _commands(block, where):
                         code = found[1] if (found := re.search(r"# exit code (\d)$", typed)) else "0"
@@ -175,12 +193,18 @@ def run(page: Path) -> None:
                     continue
                 case other:
                     raise AssertionError(f"{where}: nothing runs {other!r}; give it a title, and use it later")
-            unused = {title: where for title, where in unused.items() if Path(title).stem not in block.text}
+            unused = {title: where for title, where in unused.items() if not _uses(block, title)}
         assert not unused, f"no later block uses {unused}"
-    finally:
-        python.close()
-        shell.run(f'jobs -p | xargs -r kill; wait; echo "{DONE}0"\n', str(page))
-        shell.close()
+
+
+def _uses(block: Block, title: str) -> bool:
+    """Whether its code names the file, imports the module, or has pytest collect it."""
+    if re.match(r"(conf)?test", title) and "pytest" in block.text:
+        return True
+    code = re.sub(r"#.*", "", block.text)
+    stem = Path(title).stem
+    imported = rf"\b(import|from)\s+{stem}\b|\b{stem}:|--app {stem}\b"
+    return title in code or re.search(imported, code) is not None
 
 
 def _commands(block: Block, where: str) -> list[tuple[str, list[str]]]:

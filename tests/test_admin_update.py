@@ -163,7 +163,7 @@ def test_a_profile_that_goes_meanwhile(admin: Admin, connect: Connect, editor: E
         edited = pool.submit(admin.update, "noon", {"ai_infra.llm_max_tokens": 5})
         eventually(lambda: editor.ask(waiting))
         other.commit()
-        with pytest.raises(VersionConflict, match="deleted it at the same time"):
+        with pytest.raises(VersionConflict, match="deleted the profile at the same time"):
             edited.result(20)
 
 

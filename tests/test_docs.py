@@ -10,7 +10,7 @@ import pytest
 from hotconfig import embedded
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 @pytest.mark.timeout(240)
@@ -19,8 +19,10 @@ def test_page(page: Path, database: str, enterable: Path, monkeypatch: pytest.Mo
     """Every block runs; a page finds a migrated database with the default profile, unless it makes its own."""
     monkeypatch.setenv("HOTCONFIG_DATABASE_URL", database)
     monkeypatch.chdir(enterable)
-    pages.run(page)
-    embedded.leave()  # what SQL blocks have joined
+    try:
+        pages.run(page)
+    finally:
+        embedded.leave()  # what SQL blocks have joined
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterator
 
 import psycopg
@@ -113,6 +114,18 @@ def test_a_migrator_who_may_not(bare: Server, login: Login, roles: str, caplog: 
     migrator.execute("SELECT config_unwatch('templates', 'own')")
 
     migrations.downgrade(psycopg.conninfo.make_conninfo(bare.url("app"), user="migrator"), schema="app")
+
+
+def test_a_dump_on_another_server(bare: Server, server: Server, database_name: str) -> None:
+    """With the roles first, as docs/howto/dump-and-restore.md has it, all comes back, and the next edit publishes."""
+    roles = server.run("pg_dumpall", "--roles-only", "--dbname", server.url(database_name)).stdout
+    ours = [line for line in roles.splitlines() if re.search(r"\bhotconfig_[a-z]*\b", line)]
+    bare.psql("postgres", "\n".join(ours))
+
+    bare.psql("app", server.run("pg_dump", "--dbname", server.url(database_name)).stdout)
+
+    bare.psql("app", "UPDATE public.config_ai_infra SET llm_temperature = 0.3")
+    assert bare.psql("app", "SELECT version FROM public.config_state") == "2"
 
 
 def test_the_roles_are_made_later(bare: Server, login: Login) -> None:

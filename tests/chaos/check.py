@@ -91,6 +91,10 @@ def _check_log(name: str, path: Path, truth: Truth, failovers: list[Failover], r
             if old[2] == new[2] and old[0] == new[0]:
                 report.violations.append(f"{name}: told of {new}, which is what it had")
             given = new
+    if given is not None and seen is not None and given != seen:
+        report.violations.append(f"{name}: shows {seen}, but its subscriber was last told of {given}")
+    if given is None:
+        report.violations.append(f"{name}: its subscriber was told of nothing")
     if back > len(failovers):
         report.violations.append(f"{name}: {back} steps back, but {len(failovers)} failovers")
 

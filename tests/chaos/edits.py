@@ -180,17 +180,20 @@ class Writer:
 
     pair: Pair
     name: str
-    chance: random.Random
+    seed: int
     stop: threading.Event
     confirmed: set[str] = field(default_factory=set)
     rolled_back: set[str] = field(default_factory=set)
     outcomes: Counter[str] = field(default_factory=Counter)
     surprises: list[str] = field(default_factory=list)
+    chance: random.Random = field(default_factory=random.Random)
     _number: int = 0
 
     def run(self) -> None:
         while not self.stop.is_set():
             self._number += 1
+            # Anew for each edit, so that its outcome does not change the next one's.
+            self.chance = random.Random(f"{self.seed} {self.name} {self._number}")
             n = int(self.name) * 1_000_000 + self._number
             name = self.chance.choices([*EDITS, *OTHERS], [*EDITS.values(), *OTHERS.values()])[0]
             mark = f"{self.name}-{self._number} {getattr(name, '__name__', name)}"
@@ -229,9 +232,13 @@ class Writer:
 
     def _psql(self, mark: str, n: int) -> str:
         sql = f"SET hotconfig.note = '{mark}'; UPDATE flags SET value = {n} WHERE name = 'a'"
-        command = [str(self.pair.primary.bin / "psql"), "-Xq", "-v", "ON_ERROR_STOP=1", "-c", sql, self.pair.direct()]
-        done = subprocess.run(command, check=False, capture_output=True, timeout=20)
-        return "committed" if done.returncode == 0 else "lost link"
+        psql = [str(self.pair.primary.bin / "psql"), "-Xq", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=sqlstate"]
+        done = subprocess.run([*psql, "-c", sql, self.pair.direct()], check=False, capture_output=True, timeout=20)
+        if done.returncode == 0:
+            return "committed"
+        if b"ERROR:  XX" in done.stderr or b"ERROR:  42" in done.stderr:
+            self.surprises.append(f"{mark}: {done.stderr!r}")
+        return "conflict" if b"ERROR:  40" in done.stderr else "lost link"
 
     def _sqlalchemy(self, mark: str, n: int) -> str:
         engine = sa.create_engine(

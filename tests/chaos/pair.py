@@ -50,6 +50,14 @@ class Pair:
             " target_session_attrs=primary connect_timeout=5"
         )
 
+    def answers(self) -> bool:
+        """Whether the primary does; after a crash it recovers first."""
+        try:
+            psycopg.connect(self.direct()).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
     def history(self, after: int = 0) -> list[dict[str, object]]:
         with psycopg.connect(self.primary.url(DATABASE), row_factory=dict_row) as connection:
             return connection.execute(f"{HISTORY} WHERE version > %s ORDER BY id", [after]).fetchall()
