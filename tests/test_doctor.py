@@ -284,7 +284,7 @@ def test_a_locked_table(database: str, connect: Connect, monkeypatch: pytest.Mon
     other.execute("LOCK TABLE config_documents")
     told = {each.check: each for each in findings(database)}
     assert "cannot be checked" in told["default"].text
-    assert "look for a lock" in told["default"].mend
+    assert "look for what holds up" in told["default"].mend
     assert told["notifications"].state == "ok"
 
 
