@@ -44,7 +44,7 @@ class Pair:
 
     def direct(self) -> str:
         """For writers: whichever is the primary."""
-        ports = ",".join(str(server.port) for server in self.proxies)
+        ports = ",".join(str(proxy.upstream) for proxy in self.proxies.values())
         return (
             f"host=127.0.0.1,127.0.0.1 port={ports} dbname={DATABASE} user=postgres password={PASSWORD}"
             " target_session_attrs=primary connect_timeout=5"
