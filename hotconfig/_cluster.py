@@ -56,6 +56,14 @@ class Cluster:
     account: pwd.struct_passwd | None  # who runs it, when we are root
     sockets: Path
 
+    @staticmethod
+    def check(directory: Path) -> None:
+        """Refuse a path where there is something else, before anything is written beside it."""
+        if (directory / "PG_VERSION").exists() or not directory.exists():
+            return
+        if not directory.is_dir() or any(directory.iterdir()):
+            raise Unavailable(f"{directory} is there, not empty, and no PostgreSQL data directory: name another path")
+
     @classmethod
     def at(cls, directory: Path, version: int) -> Cluster:
         """The cluster in `directory`, which is made for `version` when it does not exist."""

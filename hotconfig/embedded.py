@@ -67,6 +67,7 @@ def start(path: str | Path | None = None, *, version: int = 18) -> str:
     if sys.platform == "win32":
         raise Unavailable("the embedded server needs Linux or macOS: name a server of your own")
     directory = default_directory(version) if path is None else _resolved(path)
+    Cluster.check(directory)
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         with _lock, _turn(directory):

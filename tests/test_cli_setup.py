@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from commands import PROGRAM, out, printed, refused, run
+from commands import PROGRAM, on_a_terminal, out, printed, refused, run
 from conftest import Psql
 from servers import Server
 
@@ -49,6 +49,16 @@ def test_migrate_in_a_schema(blank: str) -> None:
     out("init", "--schema", "app")
     out("set", "ai_infra.llm_temperature=0.2", "--schema", "app")
     assert out("show", "ai_infra.llm_temperature", "--schema", "app") == "0.2\n"
+
+
+@pytest.mark.parametrize(("typed", "code"), [("n\n", 1), ("y\n", 0)])
+def test_down_asks_on_a_terminal(blank: str, typed: str, code: int) -> None:
+    """It drops data, so somebody who is there has to say yes."""
+    out("migrate")
+    done, shown = on_a_terminal("migrate", "--down", "base", typed=typed)
+    assert "with its data and history?" in shown
+    assert done == code
+    assert migrations.status(blank).up_to_date == (code == 1)
 
 
 def test_migrate_prints_sql(blank: str, server: Server) -> None:

@@ -100,6 +100,9 @@ def test_directory_with_something_else(fresh: Path) -> None:
     with pytest.raises(Unavailable, match="not empty"):
         embedded.start(fresh)
     assert (fresh / "letter.txt").read_text() == "Dear Ada"
+    with pytest.raises(Unavailable, match="name another path"):
+        embedded.start(fresh / "letter.txt")
+    assert [path.name for path in fresh.parent.rglob("*")] == [fresh.name, "letter.txt"]
 
 
 def test_unknown_version(fresh: Path) -> None:

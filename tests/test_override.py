@@ -101,6 +101,15 @@ def test_a_closed_client(own: Client[Own]) -> None:
         own.current()
 
 
+def test_a_closed_client_leaves_nothing_to_later_tests(database: str, editor: Editor) -> None:
+    """Paths change the defaults of init, not what the client had when it was closed."""
+    editor.temperature(0.33)
+    with hotconfig.start(database):
+        assert hotconfig.current().ai_infra.llm_temperature == 0.33
+    with override({}) as cfg:
+        assert cfg.ai_infra.llm_temperature == 0.7
+
+
 def test_it_nests(own: Client[Own]) -> None:
     """The inner one builds upon the outer one; one snapshot may be given twice."""
     outer = Own(limits=Limits(rate=5))

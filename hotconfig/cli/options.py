@@ -40,6 +40,7 @@ By: TypeAlias = Annotated[
     str | None, typer.Option(metavar="WHO", help="Who, for the history (default: the database user)")
 ]
 Note: TypeAlias = Annotated[str | None, typer.Option(metavar="WHY", help="Why, for the history.")]
+Yes: TypeAlias = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 DryRun: TypeAlias = Annotated[bool, typer.Option("--dry-run", help="Check and show everything, save nothing.")]
 ExpectVersion: TypeAlias = Annotated[
     int | None,

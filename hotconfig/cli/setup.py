@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import signal
+import sys
 import threading
 from typing import Annotated
 
@@ -75,6 +76,7 @@ def migrate(
         str | None,
         typer.Option(metavar="REV", help="Go back to this revision; base drops everything, the data too."),
     ] = None,
+    yes: options.Yes = False,
     database: options.Database = None,
     schema: options.Schema = None,
     as_json: options.Json = False,
@@ -91,6 +93,8 @@ def migrate(
     if down is None:
         migrations.upgrade(database, schema=schema)
     else:
+        if not yes and sys.stdin.isatty() and not as_json:
+            typer.confirm(f"Drop what came after revision {down}, with its data and history?", abort=True)
         migrations.downgrade(database, schema=schema, revision=down)
     after = migrations.status(database, schema=schema).current
     name = _conninfo.schema_name(schema)

@@ -47,7 +47,7 @@ def rollback(
         int | None,
         typer.Option(metavar="N", help="As it was at this version (default: as before its newest change)"),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: options.Yes = False,
     profile: options.Profile = None,
     by: options.By = None,
     note: options.Note = None,

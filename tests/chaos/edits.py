@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from psycopg import IsolationLevel
 from sessions import add_profile
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.exc import StaleDataError
 
 from hotconfig.admin import Admin
 from hotconfig.errors import HotConfigError
@@ -210,6 +211,8 @@ class Writer:
                     self.surprises.append(f"{mark}: {error}")
             except subprocess.TimeoutExpired:
                 outcome = "lost link"
+            except StaleDataError:  # somebody deleted the row
+                outcome = "conflict"
             except psycopg.Rollback:  # on a link that was lost before
                 outcome = "rolled back"
             self.outcomes[outcome] += 1
