@@ -28,8 +28,8 @@ from typing import IO, cast
 
 from markdown_it import MarkdownIt
 from psycopg.conninfo import make_conninfo
+from servers import binaries
 
-from hotconfig import embedded
 from hotconfig.conninfo import resolve
 
 PATIENCE = 50.0  # seconds for a command
@@ -157,7 +157,7 @@ def _matches(expected: str, line: str) -> bool:
 
 def run(page: Path) -> None:
     """Run every block of it, in the current directory."""
-    path = f"{Path(sys.executable).parent}:{embedded.bin_path()}:{os.environ['PATH']}"
+    path = f"{Path(sys.executable).parent}:{binaries()}:{os.environ['PATH']}"
     environ = os.environ | ENVIRONMENT | {"PATH": path}
     environ.pop("PYTHONUNBUFFERED", None)
     unused: dict[str, str] = {}
@@ -181,7 +181,7 @@ def run(page: Path) -> None:
                     python.run(json.dumps({"code": code, "page": str(page), "url": url}) + "\n", where)
                 case "sql":
                     conninfo = make_conninfo("", **resolve(url).connect_params())
-                    command = [str(embedded.bin_path() / "psql"), "-Xq", "-v", "ON_ERROR_STOP=1", conninfo]
+                    command = [str(binaries() / "psql"), "-Xq", "-v", "ON_ERROR_STOP=1", conninfo]
                     subprocess.run(
                         command, input=block.text, text=True, check=True, stdout=subprocess.DEVNULL, timeout=PATIENCE
                     )

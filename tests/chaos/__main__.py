@@ -9,6 +9,7 @@ the same timing nor, therefore, the same outcome.
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import json
 import os
 import random
@@ -49,6 +50,7 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=3)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     given = parser.parse_args()
+    faulthandler.dump_traceback_later(given.seconds + 120, exit=True)  # what hangs is to be seen
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # servers and readers are ended either way
     print(f"seed {given.seed}: {given.seconds:g} s, {given.writers} writers, {given.clients} clients", flush=True)
     with tempfile.TemporaryDirectory(prefix="hotconfig-chaos-") as logs, pair() as servers:
@@ -142,7 +144,9 @@ def reached(log: Path, version: int) -> bool:
     events = [json.loads(line) for line in log.read_text("utf-8").splitlines(keepends=True) if line.endswith("\n")]
     seen = next(event["snapshot"] for event in reversed(events) if event["what"] == "seen")
     status = next((event for event in reversed(events) if event["what"] == "status"), None)
-    return bool(seen[1] == version and status and status["version"] == version and status["state"] == "live")
+    told = next((event["new"] for event in reversed(events) if event["what"] == "told"), None)
+    caught_up = status and status["version"] == version and status["state"] == "live"
+    return bool(caught_up and seen[1] == version and told == seen)
 
 
 def start_reader(servers: Pair, document: str, log: Path) -> subprocess.Popen[bytes]:
