@@ -78,25 +78,33 @@ class Pair:
                 self._writing -= 1
                 self._turns.notify_all()
 
+    @contextmanager
+    def _nobody_writes(self) -> Iterator[None]:
+        """No turn begins within; whatever happens, they go on afterwards, since writers wait for it without limit."""
+        with self._turns:
+            self._closed = True
+        try:
+            yield
+        finally:
+            with self._turns:
+                self._closed = False
+                self._turns.notify_all()
+
     def failover(self, apart: float) -> None:
         """The primary is killed; the standby, which heard nothing for the last `apart` seconds, takes its place."""
         old, new = self.primary, self.standby
         new.psql("postgres", "ALTER SYSTEM SET primary_conninfo = ''; SELECT pg_reload_conf()")
         time.sleep(apart)
-        with self._turns:
-            self._closed = True
-        self.proxies[old].refuse()
-        old.signal(signal.SIGKILL)
-        self.proxies[old].cut()
-        with self._turns:
-            self._turns.wait_for(lambda: self._writing == 0)
-        new.promote()
-        self.primary, self.standby = new, old
-        kept = self.version()
-        at = time.time()
-        with self._turns:
-            self._closed = False
-            self._turns.notify_all()
+        with self._nobody_writes():
+            self.proxies[old].refuse()
+            old.signal(signal.SIGKILL)
+            self.proxies[old].cut()
+            with self._turns:
+                self._turns.wait_for(lambda: self._writing == 0)
+            new.promote()
+            self.primary, self.standby = new, old
+            kept = self.version()
+            at = time.time()
         # On another port, where no writer takes the old one for a primary.
         port, old.port = old.port, free_port()
         old.start()
