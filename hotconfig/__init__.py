@@ -2,7 +2,7 @@
 
     import hotconfig
 
-    hotconfig.current().ai_infra.llm_temperature  # a memory read, always the committed truth
+    hotconfig.current().ai_infra.llm_temperature  # a memory read, fresh from the last commit
 
     def rebuild(change: hotconfig.Change) -> None:
         print(change.paths, change.old.version, "->", change.new.version)
