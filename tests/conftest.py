@@ -20,12 +20,12 @@ import psycopg
 import pytest
 import servers
 from dispatching import PATIENCE, Source
-from editing import Editor, eventually
+from editing import FOREVER, Editor, eventually
 from hooks import Hook, Hooks
 from proxy import Proxy, proxied
 from servers import PASSWORD, Server
 
-from hotconfig import embedded
+from hotconfig import Client, embedded
 from hotconfig._wire import Row, Wire
 from hotconfig.admin import Admin
 
@@ -157,6 +157,14 @@ def directory(fresh: Path, _made: Path) -> Path:
     """The directory of an embedded server that was used before; a copy is faster than initdb."""
     subprocess.run(["cp", "-a", _made, fresh], check=True)
     return fresh
+
+
+@pytest.fixture
+def client(database: str) -> Iterator[Client]:
+    """Not started."""
+    client = Client(database, heartbeat=FOREVER)
+    yield client
+    client.close()
 
 
 @pytest.fixture

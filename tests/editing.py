@@ -11,6 +11,9 @@ import psycopg
 from psycopg.abc import Params
 from psycopg.sql import SQL, Composed
 
+FOREVER = 1000
+"""A heartbeat that never comes: what arrives was announced."""
+
 
 def eventually(true: Callable[[], object], timeout: float = 20.0) -> None:
     """Poll until it is true; fail when that takes longer than any test should."""

@@ -4,27 +4,16 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
 from conftest import Connect
-from editing import Editor, eventually
+from editing import FOREVER, Editor, eventually
 from hooks import ACKNOWLEDGE, LISTEN, LOOK, Hooks
 
 from hotconfig import Client
 from hotconfig._wire import Wire
-
-FOREVER = 1000  # a heartbeat that never comes: what arrives was announced
-
-
-@pytest.fixture
-def client(database: str) -> Iterator[Client]:
-    """Not started."""
-    client = Client(database, heartbeat=FOREVER)
-    yield client
-    client.close()
 
 
 @pytest.mark.parametrize(

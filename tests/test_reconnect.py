@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import math
-import random
 import socket
 from collections.abc import Iterator
 
 import psycopg
 import pytest
-from editing import Editor, eventually
+from editing import FOREVER, Editor, eventually
 from psycopg.sql import SQL, Identifier, Literal
 from servers import Server
 
 from hotconfig import Change, Client, Unavailable, _postgres
 from hotconfig._wire import Wire
 
-FOREVER = 1000
 NOWHERE = "postgresql://127.0.0.1:1/nowhere"
 
 
@@ -39,35 +36,6 @@ def silent() -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         host, port = listening.getsockname()
         yield f"{host}:{port}"
-
-
-def test_a_dead_server_is_not_retried_hot(database: str, editor: Editor, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bound of the random wait doubles from 0.1 s to 30 s, and begins anew after a stable connection."""
-    where = database
-    bounds: list[float] = []
-    uniform = random.uniform
-
-    def longest(low: float, high: float) -> float:
-        if low == 0:
-            bounds.append(high)
-            return 0
-        return uniform(low, high)
-
-    monkeypatch.setattr(random, "uniform", longest)
-    monkeypatch.setattr(_postgres, "STABLE", math.inf)
-    with Client(lambda: where, heartbeat=FOREVER) as client:
-        where = NOWHERE
-        editor.terminate()
-        eventually(lambda: len(bounds) >= 12)
-        assert bounds[:12] == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30, 30, 30]
-        where = database
-        eventually(lambda: client.status().healthy)
-
-        monkeypatch.setattr(_postgres, "STABLE", 0.0)
-        bounds.clear()
-        editor.terminate()
-        eventually(lambda: bounds)
-        assert bounds[0] == 0.1
 
 
 @pytest.mark.parametrize("lost", [0, 1, 2])

@@ -7,27 +7,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from functools import partial
 
 import pytest
-from editing import Editor, eventually
+from editing import FOREVER, Editor, eventually
 from hooks import LISTEN, LOOK, Hooks
 from proxy import Proxy
 from psycopg import pq
 
 from hotconfig import Change, Client
 from hotconfig._wire import Refused, Row, Wire
-
-FOREVER = 1000  # a heartbeat that never comes: what arrives was announced
-
-
-@pytest.fixture
-def client(database: str) -> Iterator[Client]:
-    """Not started."""
-    client = Client(database, heartbeat=FOREVER)
-    yield client
-    client.close()
 
 
 def test_load_before_listen(client: Client, editor: Editor, hooks: Hooks, statements: list[str]) -> None:

@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import logging
+import math
 import multiprocessing
 import os
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 
 import psycopg
 import pytest
 from conftest import Connect
-from editing import Editor, eventually
+from editing import FOREVER, Editor, eventually
 from psycopg.sql import SQL, Identifier
 from servers import TEMPLATE, Server, running
 
-from hotconfig import Change, Client, Snapshot, migrations
-
-FOREVER = 1000  # a heartbeat that never comes: what arrives was announced
-
-
-@pytest.fixture
-def client(database: str) -> Iterator[Client]:
-    """Not started."""
-    client = Client(database, heartbeat=FOREVER)
-    yield client
-    client.close()
+from hotconfig import Change, Client, Snapshot, _postgres, migrations
 
 
 def test_transaction_pooler_swallows_listen(pooler: Callable[[str], str], editor: Editor) -> None:
@@ -141,7 +132,7 @@ def test_fork_child_has_no_thread(client: Client, editor: Editor) -> None:
 
 
 def test_dead_connection_retried_hot(database: str, editor: Editor, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each failure doubles the bound of the random wait before the next attempt."""
+    """The bound of the random wait doubles from 0.1 s to 30 s, and begins anew after a stable connection."""
     where = database
     bounds: list[float] = []
     uniform = random.uniform
@@ -153,11 +144,20 @@ def test_dead_connection_retried_hot(database: str, editor: Editor, monkeypatch:
         return uniform(low, high)
 
     monkeypatch.setattr(random, "uniform", longest)
-    with Client(lambda: where, heartbeat=FOREVER):
+    monkeypatch.setattr(_postgres, "STABLE", math.inf)
+    with Client(lambda: where, heartbeat=FOREVER) as client:
         where = "postgresql://127.0.0.1:1/nowhere"
         editor.terminate()
-        eventually(lambda: len(bounds) >= 10)
-    assert bounds[:10] == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30]
+        eventually(lambda: len(bounds) >= 12)
+        assert bounds[:12] == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30, 30, 30]
+        where = database
+        eventually(lambda: client.status().healthy)
+
+        monkeypatch.setattr(_postgres, "STABLE", 0.0)
+        bounds.clear()
+        editor.terminate()
+        eventually(lambda: bounds)
+        assert bounds[0] == 0.1
 
 
 def test_channels_that_collide(database: str, editor: Editor, statements: list[str]) -> None:
