@@ -19,6 +19,7 @@ import editing
 import psycopg
 import pytest
 import servers
+from bounds import within
 from dispatching import PATIENCE, Source
 from editing import FOREVER, Editor, eventually
 from hooks import Hook, Hooks
@@ -28,6 +29,8 @@ from servers import PASSWORD, Server
 from hotconfig import Client, embedded
 from hotconfig._wire import Row, Wire
 from hotconfig.admin import Admin
+
+__all__ = ["within"]  # a fixture too
 
 _numbers = itertools.count(1)
 PGBOUNCER = shutil.which("pgbouncer", path=os.environ.get("PATH", "") + ":/usr/sbin")
