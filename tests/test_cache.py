@@ -94,6 +94,10 @@ def empty(path: Path) -> None:
     path.write_bytes(b"")
 
 
+def label_as_of_another_format(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b"hotconfig 1 ", b"hotconfig 2 "))
+
+
 def open_to_others(path: Path) -> None:
     path.chmod(0o622)
 
@@ -107,7 +111,7 @@ def make_a_directory(path: Path) -> None:
     path.mkdir()
 
 
-WAYS = [damage, truncate, empty, open_to_others, make_a_directory]
+WAYS = [damage, truncate, empty, label_as_of_another_format, open_to_others, make_a_directory]
 if hasattr(os, "getuid") and os.getuid() == 0:
     WAYS.append(give_away)
 
