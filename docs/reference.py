@@ -41,6 +41,8 @@ LEFT_OUT = {
     "hotconfig.demo": "a program, which `hotconfig demo` runs",
     "hotconfig.models": "the tables, which sql/tables_v1.sql describes column by column",
 }
+# Private modules with the half of a public class.
+BASES = ("hotconfig._reading",)
 # In `hotconfig` what is used most comes first; all else as it does in its source.
 FIRST = (
     *("start", "current", "pinned", "subscribe", "changes", "wait_for", "status", "close", "Client", "Snapshot"),
@@ -115,7 +117,13 @@ def entry(name: str, found: griffe.Object) -> Iterator[str]:
 
 
 def own(found: griffe.Object, kind: type[Any]) -> list[Any]:
-    return [each for name, each in found.members.items() if isinstance(each, kind) and not name.startswith("_")]
+    """What a class has, also by a base that has no entry."""
+    members = dict(found.members)
+    if isinstance(found, griffe.Class):
+        for base in found.resolved_bases:
+            if base.module.path in BASES:
+                members |= {name: each for name, each in base.members.items() if name not in members}
+    return [each for name, each in members.items() if isinstance(each, kind) and not name.startswith("_")]
 
 
 def stubs(function: griffe.Function) -> str:
