@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from psycopg.conninfo import make_conninfo
 from sqlalchemy.orm.exc import StaleDataError
 
-from hotconfig._postgres import refusal, unavailable
+from hotconfig._refusal import refusal, unavailable
 from hotconfig.conninfo import Target
 from hotconfig.errors import HotConfigError, InvalidConfig, Unavailable, VersionConflict
 

@@ -17,20 +17,22 @@ import random
 import secrets
 import socket
 import time
-from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from collections.abc import Generator
+from dataclasses import dataclass, field
 
 from psycopg.sql import SQL, Identifier
 
 from hotconfig import conninfo as _conninfo
+from hotconfig._apart import Apart
+from hotconfig._connect import connect
 from hotconfig._feed import Beat, Down, Feed, Item, Published, Stop
+from hotconfig._refusal import refusal, unavailable
 from hotconfig._wire import Lost, Refused, Stopped, Wire
 from hotconfig.conninfo import Target
-from hotconfig.errors import HotConfigError, NotMigrated, Unavailable
+from hotconfig.errors import HotConfigError
 
 logger = logging.getLogger("hotconfig")
 
-CONNECT = 5.0  # seconds for a connection to be made, by all hosts together
 ANSWER = 5.0  # seconds that a statement may go without an answer, or an answer without more of it
 LOOK_PAUSE = 0.005  # seconds between looks that find nothing new: a flood of forged notifications costs 200 a second
 PROBE = 1.0  # seconds for a notification to pass a pooler
@@ -99,6 +101,7 @@ class Known:
     asked: bool = False
     connected: float = math.inf  # since when, on the monotonic clock
     rejected: bool = False
+    apart: Apart = field(default_factory=Apart)
 
     @property
     def application_name(self) -> str:
@@ -111,7 +114,7 @@ class Known:
 
 def _session(known: Known, stop: Stop, deadline: float) -> Generator[Item, bool, None]:
     """One connection's life. Returns only to look for a primary; any error leaves it."""
-    wire, polling = _connect(known, stop, deadline)
+    wire, polling = connect(known.target, known.application_name, known.apart, stop, deadline)
     try:
         if polling is None:
             polling = _listen(wire, known, stop, deadline)
@@ -172,76 +175,6 @@ def _look(wire: Wire, known: Known, standby: bool, polling: str | None, deadline
     )
 
 
-def _connect(known: Known, stop: Stop, deadline: float) -> tuple[Wire, str | None]:
-    """A connection to the primary, or else to a standby and why that means polling."""
-    params = known.target.connect_params()
-    hosts = _hosts(params)
-    per_host = _connect_timeout(params)
-    if per_host is None:
-        per_host = CONNECT
-        deadline = min(deadline, time.monotonic() + CONNECT)
-    standby: Wire | None = None
-    errors: list[str] = []
-    try:
-        for i, host in enumerate(hosts):
-            wanted = {**DEFAULTS, **params, **host, "application_name": known.application_name}
-            # A host that does not answer leaves the others their share of the time.
-            share = _left(deadline, math.inf) / (len(hosts) - i)
-            try:
-                wire = Wire.connect(wanted, stop, timeout=min(per_host, share))
-            except Lost as error:
-                errors.append(str(error).strip())
-                continue
-            if wire.parameter("in_hot_standby") != "on":
-                if standby:
-                    standby.close()
-                return wire, None
-            if standby:
-                wire.close()
-            else:
-                standby = wire
-    except BaseException:
-        if standby:
-            standby.close()
-        raise
-    if standby:
-        return standby, "no server here is a primary, and a standby does not pass notifications on"
-    raise unavailable("; ".join(dict.fromkeys(errors)), known.target)
-
-
-DEFAULTS = {
-    "client_encoding": "UTF8",
-    "keepalives_idle": "15",
-    "keepalives_interval": "5",
-    "keepalives_count": "3",
-    "tcp_user_timeout": "15000",
-}
-
-
-def _hosts(params: Mapping[str, str]) -> list[dict[str, str]]:
-    """One entry for each host of a multi-host conninfo: libpq's own loop has no time-out when it does not block."""
-    lists = {name: params[name].split(",") for name in ("host", "hostaddr", "port") if params.get(name)}
-    count = max([len(values) for values in lists.values()], default=1)
-    if any(len(values) not in (1, count) for values in lists.values()):
-        return [{}]  # libpq says what is wrong with it
-    hosts = [
-        {name: values[i] if len(values) > 1 else values[0] for name, values in lists.items()} for i in range(count)
-    ]
-    if params.get("load_balance_hosts") == "random":
-        random.shuffle(hosts)
-    return hosts
-
-
-def _connect_timeout(params: Mapping[str, str]) -> float | None:
-    """Seconds for one host, if the conninfo says so; libpq itself looks at it only when it blocks."""
-    given = params.get("connect_timeout", "0")
-    try:
-        seconds = int(given)
-    except ValueError:
-        raise unavailable(f"connect_timeout is {given!r}, not a whole number") from None
-    return seconds if seconds > 0 else None
-
-
 def _listen(wire: Wire, known: Known, stop: Stop, deadline: float) -> str | None:
     """Listen, or say why notifications do not arrive here."""
     pid = wire.query("SELECT pg_backend_pid()", timeout=_left(deadline))[0][0]
@@ -281,48 +214,3 @@ def _passes_notifications(wire: Wire, stop: Stop, deadline: float) -> bool:
     except Refused:
         return False
     return passed
-
-
-def unavailable(message: str, target: Target | None = None, sqlstate: str = "") -> Unavailable:
-    """What libpq or the server said, and what to do next."""
-    text = " ".join(message.split())
-    known_as = f"{text} {MEANING.get(sqlstate, '')}"
-    step = next(step for known, step in NEXT_STEPS if known in known_as)
-    if target and target.is_default:
-        step = "set HOTCONFIG_DATABASE_URL, or give start() an address; for a try-out, `embedded:`"
-    where = f"cannot use PostgreSQL at {target}" if target else "cannot use PostgreSQL"
-    return Unavailable(f"{where}: {text.rstrip('.?')}. Next: {step}.")
-
-
-# In whatever language the server speaks.
-MEANING = {"42501": "permission denied", "55P03": "lock timeout", "57014": "statement timeout"}
-NEXT_STEPS = (
-    ("permission denied", "GRANT hotconfig_reader TO the role that connects"),
-    ("pg_hba.conf", "let pg_hba.conf admit this host, user and database"),
-    ("password", "check the user and the password, or the callable that returns them"),
-    ("authentication failed", "check the user and the server's pg_hba.conf"),
-    ('role "', "create the role, or correct the user in the address"),
-    ('database "', "create the database, or correct its name in the address"),
-    ("too many", "raise max_connections, or close connections"),
-    ("connection slots", "raise max_connections, or close connections"),
-    ("certificate", "check sslmode, sslrootcert and the server's certificate"),
-    ("could not match", "give one port, or one for each host"),
-    ("connect_timeout", "write it in whole seconds"),
-    ("SSL", "check sslmode, and whether the server offers TLS"),
-    ("translate host name", "correct the host in the address"),
-    ("statement timeout", "raise the role's statement_timeout, or look for what holds up hotconfig's tables"),
-    ("lock timeout", "look for a lock on hotconfig's tables, such as an open ALTER TABLE"),
-    ("needs PostgreSQL", "use a newer server"),
-    ("config_state is empty", "restore its row from a backup"),
-    ("", "check that the server runs and can be reached from here"),
-)
-
-
-def refusal(sqlstate: str, message: str, target: Target, schema: str) -> HotConfigError:
-    """What the server answered, as one of hotconfig's errors."""
-    if sqlstate in ("42P01", "3F000"):
-        return NotMigrated(
-            f"{target} has no hotconfig tables in schema {schema!r}: "
-            "run `hotconfig migrate`, or call hotconfig.migrations.upgrade(), or name the schema"
-        )
-    return unavailable(message, target, sqlstate)

@@ -32,7 +32,7 @@ from psycopg.conninfo import make_conninfo
 
 from hotconfig import conninfo as _conninfo
 from hotconfig import models
-from hotconfig._postgres import unavailable
+from hotconfig._refusal import unavailable
 from hotconfig._shipped import path, render, text
 from hotconfig._watched import unwatch_table, watch_table
 from hotconfig.errors import Unavailable
