@@ -17,8 +17,8 @@ from typing import Literal
 import psycopg
 from psycopg.sql import SQL, Identifier
 
+from hotconfig import _fleet, migrations
 from hotconfig import conninfo as _conninfo
-from hotconfig import migrations
 from hotconfig._content import ACTIVE, PROFILE, missing, parse
 from hotconfig._drift import drifted_documents, drifted_profiles
 from hotconfig._engine import connect, engine, translated, translation
@@ -290,12 +290,9 @@ def _notifications(place: Place) -> Told:
 
 
 def _processes(place: Place) -> Told:
-    rows = place.connection.execute(
-        "SELECT application_name FROM pg_stat_activity"
-        " WHERE datname = current_database() AND application_name ~ '^hotconfig:[0-9]'"
-    ).fetchall()
-    members = [row[0].split(":", 3) for row in rows]
-    rejecting = sorted({f"{who} ({document})" for _, version, who, document in members if version.endswith("!")})
+    entries = [row[0] for row in place.connection.execute(_fleet.REGISTRY)]
+    members = [member for _, member in _fleet.members(entries, place.schema, newest=0)]
+    rejecting = sorted({f"{_fleet.process(each)} ({each.document})" for each in members if each.rejected})
     if rejecting:
         text = f"the newest document does not validate in {', '.join(rejecting)}"
         return "warning", text, f"{place.command('rollback')}, or deploy code that accepts it"

@@ -13,12 +13,11 @@ from hotconfig import conninfo as _conninfo
 from hotconfig._edits import Edit
 from hotconfig._engine import engine, translated
 from hotconfig._feed import Down, Stop
+from hotconfig._fleet import HISTORY
 from hotconfig.conninfo import Conninfo
 from hotconfig.errors import HotConfigError, Unavailable
 from hotconfig.models import ConfigHistory
 
-# What stands in the place of a document in the fleet's registry. It is none: only the state's version matters here.
-NAME = "(history)"
 HEARTBEAT = 10.0
 
 
@@ -41,7 +40,7 @@ def follow(
     target, schema = _conninfo.resolve(conninfo), _conninfo.schema_name(schema)
     rows = _past.filtered(sa.select(ConfigHistory), document=document, path=path)
     stop = Stop()
-    feed = _postgres.feed(NAME, stop, target=target, schema=schema, heartbeat=HEARTBEAT, timeout=10.0)
+    feed = _postgres.feed(HISTORY, stop, target=target, schema=schema, heartbeat=HEARTBEAT, timeout=10.0)
     database = engine(target, schema)
     seen: int | None = None
     told = False

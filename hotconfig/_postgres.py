@@ -108,8 +108,18 @@ class Known:
         """The entry in the fleet's registry, pg_stat_activity."""
         mark = "!" if self.rejected else ""
         member = os.environ.get("HOTCONFIG_INSTANCE") or f"{socket.gethostname()[:20]}.{os.getpid()}"
-        name = f"hotconfig:{max(self.version, 0)}{mark}:{member}:{self.document}"
-        return name.encode("ascii", "replace")[:63].decode()
+        member = member.replace(":", "-")  # so that one can tell where the document begins
+        return as_application_name(f"{announced(self.channel)}{max(self.version, 0)}{mark}:{member}:{self.document}")
+
+
+def announced(channel: str) -> str:
+    """What the entries of an installation begin with: `hotconfig:`, and its schema's name unless that is public."""
+    return as_application_name(channel[:30]) + ":"
+
+
+def as_application_name(text: str) -> str:
+    """As the server keeps it: ASCII, and cut at 63 bytes."""
+    return text.encode("ascii", "replace")[:63].decode()
 
 
 def _session(known: Known, stop: Stop, deadline: float) -> Generator[Item, bool, None]:

@@ -12,10 +12,11 @@ from typing import Any, Self
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from hotconfig import _past
+from hotconfig import _fleet, _past
 from hotconfig._content import ACTIVE, PROFILE, missing, parse
 from hotconfig._edits import Edit, edit_of
 from hotconfig._engine import engine, translated
+from hotconfig._fleet import Member
 from hotconfig.conninfo import Target
 from hotconfig.errors import NoSuchDocument, NoSuchProfile
 from hotconfig.models import ConfigHistory, config_documents
@@ -147,6 +148,35 @@ class Reading:
             rows = rows.where(ConfigHistory.id < before)
         with self._reading() as session:
             return [edit_of(row) for row in session.scalars(rows.order_by(ConfigHistory.id.desc()).limit(limit))]
+
+    def newest_version(self) -> int:
+        """The newest version of any document."""
+        with self._reading() as session:
+            return _fleet.newest_version(session)
+
+    def fleet(self) -> list[Member]:
+        """The running clients of this installation, by host, process and document.
+
+        Whoever has no connection to this server at the moment, or reads a standby, is not among them. Of schemas whose
+        names begin with the same 20 characters each has the clients of both.
+        """
+        with self._reading() as session:
+            return _fleet.fleet(session, self._schema)
+
+    def wait_applied(self, version: int, *, timeout: float = 10.0) -> list[Member]:
+        """Wait until every running client has applied a version; those that have not in time: none means that all have.
+
+        It asks again and again, and needs no notifications. A client that starts meanwhile is waited for, one that ends
+        is not. One that has seen the version but rejected what it published, or something newer, has not applied it.
+
+        Args:
+            version: that of `Written`, or of `newest_version()`.
+            timeout: seconds; 0 asks once.
+
+        Raises:
+            HotConfigError: there is no such version yet.
+        """
+        return _fleet.wait_applied(self._reading, self._schema, version, timeout)
 
     @contextmanager
     def _reading(self) -> Iterator[Session]:

@@ -21,6 +21,7 @@ from hotconfig import conninfo as _conninfo
 from hotconfig._content import ACTIVE, PROFILE, missing
 from hotconfig._edits import Edit, Written, lines
 from hotconfig._engine import translated
+from hotconfig._fleet import Member
 from hotconfig._reading import Reading
 from hotconfig._write import Writing, writing
 from hotconfig.conninfo import Conninfo
@@ -28,7 +29,7 @@ from hotconfig.errors import HotConfigError, InvalidConfig, VersionConflict
 from hotconfig.models import ConfigHistory, ConfigProfile
 from hotconfig.profile import default_profile
 
-__all__ = ["Admin", "Edit", "Written"]
+__all__ = ["Admin", "Edit", "Member", "Written"]
 
 
 class Admin(Reading):

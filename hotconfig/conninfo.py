@@ -14,7 +14,7 @@ Environment variables:
     DATABASE_URL: the same, if HOTCONFIG_DATABASE_URL is not set.
     HOTCONFIG_PROFILE: the profile that clients follow and verbs mean, if none is named. Default: the default one.
     HOTCONFIG_SCHEMA: where hotconfig's tables are, if no argument or option says so. Default: public.
-    HOTCONFIG_INSTANCE: what a process is called in `pg_stat_activity.application_name`. Default: host and process id.
+    HOTCONFIG_INSTANCE: what a process is called in the fleet; best is `<name>.<number>`. Default: host and process id.
     PGUSER, PGPASSWORD, PGSSLMODE: these and libpq's others fill in what a conninfo leaves out.
     USER: in whose folder the MLflow experiment of the first profile lies. Default: `default_user`.
 """

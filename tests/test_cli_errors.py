@@ -22,6 +22,8 @@ NEEDS_A_SERVER = {
     "profiles": (),
     "history": (),
     "watch": (),
+    "wait": (),
+    "fleet": (),
     "migrate": (),
     "rollback": ("--yes",),
 }
@@ -30,7 +32,8 @@ NEEDS_A_SERVER = {
 def test_the_verbs() -> None:
     """In the order in which somebody meets them."""
     assert list(VERBS) == [
-        *["demo", "dev", "migrate", "init", "show", "profiles", "history", "set", "rollback", "watch", "doctor"]
+        *["demo", "dev", "migrate", "init", "show", "profiles", "history", "set", "rollback", "watch"],
+        *["wait", "fleet", "doctor"],
     ]
 
 

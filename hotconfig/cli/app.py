@@ -26,7 +26,7 @@ from hotconfig.errors import (
 
 Verb = TypeVar("Verb", bound=Callable[..., None])
 
-FAILED, USAGE, CONFLICT = 1, 2, 4
+FAILED, USAGE, NOT_EVERYWHERE, CONFLICT = 1, 2, 3, 4
 
 # Click's, wherever Typer has it: newer versions bring a copy of their own.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -40,6 +40,14 @@ HINTS: dict[type[HotConfigError], str] = {
     VersionConflict: "look at the newer change, then edit again",
     MissingExtra: 'pip install "hotconfig[embedded]"',
 }
+
+
+class NotEverywhere(HotConfigError):
+    """A version is committed, but not everybody has it."""
+
+
+# Of the errors whose exit code is not FAILED.
+CODES: dict[type[HotConfigError], int] = {NotEverywhere: NOT_EVERYWHERE, VersionConflict: CONFLICT}
 
 
 class _Verbs(TyperGroup):
@@ -71,9 +79,8 @@ class _Verbs(TyperGroup):
             message, _, hint = str(error).partition(" Next: ")
             hint = hint.rstrip(".") or next((HINTS[kind] for kind in type(error).__mro__ if kind in HINTS), "")
             shown = message if output.as_json(arguments) else str(error)
-            code = _failed(
-                arguments, type(error).__name__, shown, hint, CONFLICT if isinstance(error, VersionConflict) else FAILED
-            )
+            code = next((CODES[kind] for kind in type(error).__mro__ if kind in CODES), FAILED)
+            code = _failed(arguments, type(error).__name__, shown, hint, code)
         except ValueError as error:
             named = "" if arguments[0].startswith("-") else f" {arguments[0]}"
             code = _failed(arguments, "UsageError", str(error), f"see `hotconfig{named} --help`", USAGE)
@@ -99,7 +106,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="The database: --database, else HOTCONFIG_DATABASE_URL, else DATABASE_URL.\n\n"
-    "Exit codes: 0 done, 1 nothing was changed, 2 usage, 4 version conflict.",
+    "Exit codes: 0 done, 1 nothing was changed, 2 usage, 3 committed but not everywhere within --wait, "
+    "4 version conflict.",
 )
 
 

@@ -47,6 +47,13 @@ ExpectVersion: TypeAlias = Annotated[
     typer.Option(metavar="N", help="Refuse, with exit code 4, if the profile is not at this version any more."),
 ]
 
+Wait: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        min=0, metavar="SECONDS", help="Wait until all running clients have it; exit code 3 if not within this time."
+    ),
+]
+
 
 def profile_name(profile: str | None) -> str | None:
     """The profile that is meant; None: the default one."""

@@ -59,12 +59,17 @@ def print_json(value: object, stream: TextIO | None = None) -> None:
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    console().print(grid(headings, rows))
+
+
+def grid(headings: Sequence[str], rows: Iterable[Sequence[str | tuple[str, str]]]) -> Table:
+    """Columns without lines; a cell may have a style."""
     grid = Table(box=None, pad_edge=False, header_style="dim")
     for heading in headings:
         grid.add_column(heading)
     for row in rows:
         grid.add_row(*map(_text, row))
-    console().print(grid)
+    return grid
 
 
 def edit_as_json(edit: Edit) -> dict[str, object]:

@@ -2,41 +2,71 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from hotconfig._content import ACTIVE, PROFILE
 from hotconfig._edits import Written
 from hotconfig.admin import Admin
 from hotconfig.cli import output
+from hotconfig.cli.waiting import wait_after_commit
 
 
 def report(
-    admin: Admin, profile: str | None, written: Written, *, dry_run: bool, as_json: bool, changes: bool = True
+    admin: Admin,
+    profile: str | None,
+    written: Written,
+    *,
+    dry_run: bool,
+    as_json: bool,
+    wait: float | None = None,
+    changes: bool = True,
 ) -> None:
-    """A line for each profile that a write changed; `profile` is the one that was meant."""
+    """A line for each profile that a write changed; `profile` is the one that was meant.
+
+    Then waits for the fleet, `wait` seconds at most. Raises NotEverywhere if somebody has not got it by then.
+    """
+    if dry_run and wait is not None:
+        raise ValueError("a dry run makes nothing to wait for: leave out --wait or --dry-run")
+    documents = list(_documents(admin, profile, written))
+    document, before, after = documents[0]
+    if not as_json:
+        for each in documents:
+            _say(*each, written, dry_run=dry_run, changes=changes)
+    waited = None if wait is None else wait_after_commit(admin, after, wait)
+    if as_json:  # one object: it has all edits
+        told: dict[str, object] = {
+            "profile": document.removeprefix(PROFILE),
+            "old_version": before,
+            "version": after,
+            "dry_run": dry_run,
+            "edits": [output.edit_as_json(edit) for edit in written.edits],
+        }
+        output.print_json(told if waited is None else {**told, "waited": waited.as_json()})
+    if waited is not None:
+        waited.conclude(as_json=as_json)
+
+
+def _documents(admin: Admin, profile: str | None, written: Written) -> Iterator[tuple[str, int, int]]:
+    """Each document that was written, its version before and after; the one that was meant if nothing differed."""
     first_rows = {edit.document: edit.id for edit in reversed(written.edits)}
     if not first_rows:
         found = admin.document(ACTIVE if profile is None else PROFILE + profile)
-        name, version = found["profile"]["name"], found["version"]
-        if as_json:
-            _print_json(name, version, version, written, dry_run=dry_run)
-        else:
-            output.say(f'profile "{name}": version {version}, nothing differs')
-        return
+        yield PROFILE + found["profile"]["name"], found["version"], found["version"]
     for document, row in sorted(first_rows.items(), key=lambda item: item[1]):
         # Not asked before the write: somebody else might have made a version in between.
         before = next((edit.version for edit in admin.history(document=document, before=row, limit=1)), 0)
-        name = document.removeprefix(PROFILE)
-        if as_json:
-            _print_json(name, before, written.version, written, dry_run=dry_run)
-            return  # one object: it has all edits
-        output.say(
-            f'profile "{name}": version {before} -> ',
-            (str(written.version), "bold"),
-            (", dry run: nothing was saved" if dry_run else "", "yellow"),
-        )
-        if changes:
-            output.print_changes(edit for edit in written.edits if edit.document == document)
+        yield document, before, written.version
 
 
-def _print_json(name: str, before: int, after: int, written: Written, *, dry_run: bool) -> None:
-    edits = [output.edit_as_json(edit) for edit in written.edits]
-    output.print_json({"profile": name, "old_version": before, "version": after, "dry_run": dry_run, "edits": edits})
+def _say(document: str, before: int, after: int, written: Written, *, dry_run: bool, changes: bool) -> None:
+    name = document.removeprefix(PROFILE)
+    if not written.edits:
+        output.say(f'profile "{name}": version {after}, nothing differs')
+        return
+    output.say(
+        f'profile "{name}": version {before} -> ',
+        (str(after), "bold"),
+        (", dry run: nothing was saved" if dry_run else "", "yellow"),
+    )
+    if changes:
+        output.print_changes(edit for edit in written.edits if edit.document == document)

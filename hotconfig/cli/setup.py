@@ -114,6 +114,7 @@ def init(
     by: options.By = None,
     note: options.Note = None,
     dry_run: options.DryRun = False,
+    wait: options.Wait = None,
     database: options.Database = None,
     schema: options.Schema = None,
     as_json: options.Json = False,
@@ -121,4 +122,4 @@ def init(
     """Make the default profile, unless there is one."""
     with Admin(database, actor=by, note=note, schema=schema, dry_run=dry_run) as admin:
         written = admin.init()
-        report(admin, None, written, dry_run=dry_run, as_json=as_json, changes=False)
+        report(admin, None, written, dry_run=dry_run, wait=wait, as_json=as_json, changes=False)

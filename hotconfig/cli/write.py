@@ -27,6 +27,7 @@ def set_(
     by: options.By = None,
     note: options.Note = None,
     dry_run: options.DryRun = False,
+    wait: options.Wait = None,
     expect_version: options.ExpectVersion = None,
     database: options.Database = None,
     schema: options.Schema = None,
@@ -37,7 +38,7 @@ def set_(
     name = options.profile_name(profile)
     with Admin(database, actor=by, note=note, schema=schema, dry_run=dry_run) as admin:
         written = admin.update(name, values, expect_version=expect_version)
-        report(admin, name, written, dry_run=dry_run, as_json=as_json)
+        report(admin, name, written, dry_run=dry_run, wait=wait, as_json=as_json)
 
 
 @verb("hotconfig rollback --to 1 --yes")
@@ -52,6 +53,7 @@ def rollback(
     by: options.By = None,
     note: options.Note = None,
     dry_run: options.DryRun = False,
+    wait: options.Wait = None,
     expect_version: options.ExpectVersion = None,
     database: options.Database = None,
     schema: options.Schema = None,
@@ -73,7 +75,7 @@ def rollback(
                 raise typer.Abort
     with Admin(database, actor=by, note=note, schema=schema, dry_run=dry_run) as admin:
         written = admin.rollback(name, to=to, expect_version=expect_version)
-        report(admin, name, written, dry_run=dry_run, as_json=as_json, changes=not ask)
+        report(admin, name, written, dry_run=dry_run, wait=wait, as_json=as_json, changes=not ask)
 
 
 def _version(admin: Admin, profile: str | None) -> int | None:
