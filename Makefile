@@ -3,7 +3,7 @@
 # make coverage    run the tests, and show what they leave out
 # make check       lint, tests with coverage, what is shipped, load, and the tests on every other PostgreSQL and Python
 # make dist        build what is shipped, and try it in an empty environment
-# make load        500 clients, a subscriber that blocks, 10,000 of them, 100,000 changes: figures, in four minutes
+# make load        500 clients, a subscriber that blocks, 10,000 of them, 100,000 changes: figures, in five minutes
 # make chaos       five minutes of random edits and faults; SECONDS, WRITERS, CLIENTS, SEED
 # make reliability break what can break, and write docs/reliability.md: an hour
 # make reference   write docs/reference.md and docs/command-line.md again
