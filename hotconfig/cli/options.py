@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime
 from typing import Annotated, TypeAlias
 
@@ -46,6 +47,14 @@ ExpectVersion: TypeAlias = Annotated[
     int | None,
     typer.Option(metavar="N", help="Refuse, with exit code 4, if the profile is not at this version any more."),
 ]
+
+
+def asks(*, yes: bool, dry_run: bool, as_json: bool) -> bool:
+    """Whether to ask before a write. Raises ValueError if it is necessary and nobody is there."""
+    ask = not (yes or dry_run)
+    if ask and (as_json or not sys.stdin.isatty()):  # who wants JSON is a program
+        raise ValueError("nobody is there to be asked: add --yes, or look with --dry-run")
+    return ask
 
 
 def profile_name(profile: str | None) -> str | None:
