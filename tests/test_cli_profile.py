@@ -13,7 +13,7 @@ from hotconfig.admin import Admin
 from hotconfig.cli.profile import profiles
 
 TEMPERATURE = "ai_infra.llm_temperature"
-VERBS = {command.name: command for command in profiles.registered_commands}
+VERBS = {getattr(command.callback, "__name__", ""): command for command in profiles.registered_commands}
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +45,7 @@ def test_examples(editor: Editor) -> None:
     """The examples in the help work as they stand, in an order of their own."""
     commands = [(VERBS[verb].epilog or "").removeprefix("Example: ") for verb in VERBS]
     for verb, command in zip(VERBS, commands, strict=True):
-        assert " ".join(command.split()) in " ".join(out("profile", str(verb), "--help").split())
+        assert " ".join(command.split()) in " ".join(out("profile", verb, "--help").split())
     create, rename, describe, delete, activate = (shlex.split(command)[1:] for command in commands)
     for arguments in (create, describe, activate, ["profile", "activate", "default"], delete, create, rename):
         assert out(*arguments)
@@ -125,9 +125,9 @@ def test_delete_needs_yes_when_nobody_can_be_asked(version: int, editor: Editor)
     assert editor.version() == version
 
 
-@pytest.mark.parametrize(("typed", "code", "left"), [("y\n", 0, False), ("n\n", 1, True), ("\x03", 1, True)])
+@pytest.mark.parametrize(("typed", "code", "left"), [("y\n", 0, False), ("n\n", 1, True), ("\x04", 1, True)])
 def test_delete_asks_on_a_terminal(version: int, typed: str, code: int, left: bool) -> None:
-    """It shows what would go; no, or Ctrl-C, changes nothing."""
+    """It shows what would go; no, or no answer, changes nothing."""
     done, shown = on_a_terminal("profile", "delete", "b", typed=typed)
     before, asked, after = shown.partition('Delete profile "b"?')
     assert (done, bool(asked)) == (code, True), shown
