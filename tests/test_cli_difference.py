@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from hotconfig.cli.difference import print_difference
 
 
-def shown(capsys: pytest.CaptureFixture[str], old: dict[str, object], new: dict[str, object]) -> list[str]:
+def shown(capsys: pytest.CaptureFixture[str], old: Mapping[str, object], new: Mapping[str, object]) -> list[str]:
     print_difference(old, new)
     return capsys.readouterr().out.splitlines()
 

@@ -19,10 +19,10 @@ def print_difference(old: Mapping[str, object], new: Mapping[str, object]) -> No
     A text that has several lines, or is too long for one, is compared line by line and shown with the lines around.
     """
     for path, before, after in differing(old, new):
-        texts = ["" if each is None else each for each in (before, after)]
-        if isinstance(texts[0], str) and isinstance(texts[1], str) and any(map(_is_long, texts)):
+        old_text, new_text = ("" if each is None else each for each in (before, after))
+        if isinstance(old_text, str) and isinstance(new_text, str) and (_is_long(old_text) or _is_long(new_text)):
             output.say(f"    {path}:")
-            for line in _unified(texts[0], texts[1]):
+            for line in _unified(old_text, new_text):
                 written = line.rstrip()
                 # What is invisible at the end of a line may be all that differs.
                 blanks = (line[len(written) :], f"{STYLES[line[0]]} reverse" if line[0] in "+-" else "")
