@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -128,16 +128,20 @@ def checked(document: Document, values: Mapping[str, object]) -> Values:
         # Strictly: true is no number, and "5" neither.
         valid = ProfileConfig.model_validate(wanted, strict=True).model_dump()
     except ValidationError as error:
-        told = []
-        for each in error.errors(include_input=False, include_context=False, include_url=False):
-            path = join_path(map(str, each["loc"]))
-            shown = f" = {difference(None, values[path])[1]}" if _can_be_shown(values.get(path)) else ""
-            told.append(f"{path}{shown}: {each['msg']}")
+        told = (fault for _, fault in faults(error, values))
         raise InvalidConfig("nothing was saved: " + "; ".join(told)) from None
     return {
         domain: {name: value for name, value in valid[domain].items() if name in fields or domain not in document}
         for domain, fields in named.items()
     }
+
+
+def faults(error: ValidationError, values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """(path, `path = value: rule`) for each rule that one of these values breaks."""
+    for each in error.errors(include_input=False, include_context=False, include_url=False):
+        path = join_path(map(str, each["loc"]))
+        shown = f" = {difference(None, values[path])[1]}" if _can_be_shown(values.get(path)) else ""
+        yield path, f"{path}{shown}: {each['msg']}"
 
 
 def _can_be_shown(value: object) -> bool:

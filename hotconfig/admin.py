@@ -114,26 +114,32 @@ class Admin(Reading):
             _rows.insert(current.session, name, "", {**settings, "profile": {"description": description}})
         return current.written
 
-    def rename_profile(self, name: str, to: str) -> Written:
+    def rename_profile(self, name: str, to: str, *, expect_version: int | None = None) -> Written:
         """Give a profile another name. Clients that follow the old name keep their last snapshot, with an error."""
         _rows.check_name(to)
-        with self._writing() as current:
+        with self._writing(name, expect_version) as current:
             self._row(current.session, name).name = to
         return current.written
 
-    def describe_profile(self, name: str, description: str) -> Written:
+    def describe_profile(self, name: str, description: str, *, expect_version: int | None = None) -> Written:
         """Say what a profile is for."""
-        return self.update(name, {"profile.description": description})
+        return self.update(name, {"profile.description": description}, expect_version=expect_version)
 
-    def delete_profile(self, name: str) -> Written:
+    def delete_profile(self, name: str, *, expect_version: int | None = None) -> Written:
         """Delete a profile with its settings; never the default one. Its history stays; `rollback` brings it back."""
-        with self._writing() as current:
-            current.session.delete(self._row(current.session, name))
+        with self._writing(name, expect_version) as current:
+            row = self._row(current.session, name)
+            if row.is_default:
+                raise InvalidConfig(
+                    f"profile {name!r} is the default one and cannot be deleted. "
+                    "Next: `hotconfig profile activate` another one first."
+                )
+            current.session.delete(row)
         return current.written
 
-    def activate(self, name: str) -> Written:
+    def activate(self, name: str, *, expect_version: int | None = None) -> Written:
         """Make a profile the default one, which everybody follows who names none."""
-        with self._writing() as current:
+        with self._writing(name, expect_version) as current:
             # Two at the same time would otherwise make two defaults, and one of them be refused.
             everyone = sa.select(ConfigProfile.id).order_by(ConfigProfile.id).with_for_update(key_share=True)
             current.session.execute(everyone)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 from typing import Any
@@ -55,8 +56,8 @@ def program(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]
     )
 
 
-def on_a_terminal(*arguments: str, typed: str = "") -> tuple[int, str]:
-    """In a process of its own, on a terminal: the exit code, and all that it shows."""
+def on_a_terminal(*arguments: str, typed: str = "", interrupted_at: str = "") -> tuple[int, str]:
+    """In a process of its own, on a terminal: the exit code, and all that it shows; Ctrl-C when it shows that text."""
     ours, its = pty.openpty()
     environ = os.environ | {"TERM": "xterm-256color", "COLUMNS": "200"}
     with subprocess.Popen([*PROGRAM, *arguments], stdin=its, stdout=its, stderr=its, env=environ) as process:
@@ -66,6 +67,9 @@ def on_a_terminal(*arguments: str, typed: str = "") -> tuple[int, str]:
         try:
             while chunk := os.read(ours, 4096):
                 shown += chunk
+                if interrupted_at and interrupted_at.encode() in shown:
+                    process.send_signal(signal.SIGINT)
+                    interrupted_at = ""
         except OSError:  # Linux's way to say that the other side is closed
             pass
         os.close(ours)

@@ -26,14 +26,16 @@ NEEDS_A_SERVER = {
     "fleet": (),
     "migrate": (),
     "rollback": ("--yes",),
+    "edit": ("--yes",),
+    "profile": ("describe", "default", "x"),
 }
 
 
 def test_the_verbs() -> None:
     """In the order in which somebody meets them."""
     assert list(VERBS) == [
-        *["demo", "dev", "migrate", "init", "show", "profiles", "history", "set", "rollback", "watch"],
-        *["wait", "fleet", "doctor"],
+        *["demo", "dev", "migrate", "init", "show", "profiles", "history", "set", "rollback", "edit", "profile"],
+        *["watch", "wait", "fleet", "doctor"],
     ]
 
 
@@ -88,7 +90,7 @@ def test_a_malformed_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "cret" not in line
 
 
-@pytest.mark.parametrize("verb", sorted(set(VERBS) - {"demo", "dev", "watch"}))
+@pytest.mark.parametrize("verb", sorted(set(VERBS) - {"demo", "dev", "edit", "watch"}))
 def test_examples(verb: str, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The example at the end of a verb's help works as it stands."""
     example = (VERBS[verb].epilog or "").removeprefix("Example: ")

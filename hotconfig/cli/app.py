@@ -116,9 +116,9 @@ def _verbs() -> None:
     """Typed configuration in every process, fresh from PostgreSQL."""
 
 
-def verb(example: str, name: str | None = None) -> Callable[[Verb], Verb]:
+def verb(example: str, name: str | None = None, group: typer.Typer = app) -> Callable[[Verb], Verb]:
     """Register a verb under its function's name; the example stands at the end of its help."""
-    return app.command(name, epilog=f"Example: {example}")
+    return group.command(name, epilog=f"Example: {example}")
 
 
 def main() -> NoReturn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime
 from typing import Annotated, TypeAlias
 
@@ -55,6 +56,14 @@ Wait: TypeAlias = Annotated[
 ]
 
 
+def asks(*, yes: bool, dry_run: bool, as_json: bool) -> bool:
+    """Whether to ask before a write. Raises ValueError if it is necessary and nobody is there."""
+    ask = not (yes or dry_run)
+    if ask and (as_json or not sys.stdin.isatty()):  # who wants JSON is a program
+        raise ValueError("nobody is there to be asked: add --yes, or look with --dry-run")
+    return ask
+
+
 def profile_name(profile: str | None) -> str | None:
     """The profile that is meant; None: the default one."""
     return conninfo.profile_name(profile)
@@ -84,3 +93,8 @@ def time(text: str | None) -> datetime | None:
         return datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError):
         raise ValueError(f"{text!r} is no time: right is for example 2026-03-01T12:00:00Z") from None
+
+
+def check_wait(wait: float | None, *, dry_run: bool) -> None:
+    if dry_run and wait is not None:
+        raise ValueError("a dry run makes nothing to wait for: leave out --wait or --dry-run")

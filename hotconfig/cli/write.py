@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
@@ -60,9 +59,7 @@ def rollback(
     as_json: options.Json = False,
 ) -> None:
     """Make a profile what it was: a new version. Brings back a deleted one, too."""
-    ask = not (yes or dry_run)
-    if ask and (as_json or not sys.stdin.isatty()):  # who wants JSON is a program
-        raise ValueError("nobody is there to be asked: add --yes, or look with --dry-run")
+    ask = options.asks(yes=yes, dry_run=dry_run, as_json=as_json)
     name = options.profile_name(profile)
     if ask:
         with Admin(database, schema=schema, dry_run=True) as admin:
