@@ -34,8 +34,8 @@ NEEDS_A_SERVER = {
 def test_the_verbs() -> None:
     """In the order in which somebody meets them."""
     assert list(VERBS) == [
-        *["demo", "dev", "migrate", "init", "show", "profiles", "history", "set", "rollback", "edit", "profile"],
-        *["watch", "wait", "fleet", "doctor"],
+        *["demo", "dev", "migrate", "init", "show", "profiles", "history", "set", "rollback", "edit", "watch"],
+        *["wait", "fleet", "doctor"],
     ]
 
 
