@@ -60,7 +60,7 @@ class Reading:
         Raises:
             NoSuchProfile: it was not there then.
             InvalidConfig: it does not fit `ProfileConfig`.
-            HotConfigError: there is no such version yet.
+            HotConfigError: there is no such version yet, or it was pruned from the history.
             TypeError: both a version and a time.
             ValueError: a naive time.
         """
@@ -75,7 +75,7 @@ class Reading:
 
         Raises:
             NoSuchDocument: it was not there then.
-            HotConfigError: there is no such version yet.
+            HotConfigError: there is no such version yet, or it was pruned from the history.
             TypeError: both a version and a time.
             ValueError: a naive time.
         """
