@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from itertools import groupby
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.table import Table
@@ -17,6 +17,8 @@ from rich.text import Text
 
 from hotconfig._content import PROFILE
 from hotconfig._edits import Edit, lines
+from hotconfig._rows import section
+from hotconfig.profile import ProfileConfig
 
 # Wide enough that nothing is folded where no terminal says how wide it is.
 PIPED = 1_000_000
@@ -37,6 +39,11 @@ def say(*parts: str | tuple[str, str]) -> None:
 def warn(text: str) -> None:
     """One line on stderr."""
     console(sys.stderr).print(_text(("warning: ", "yellow"), " ".join(text.split())))
+
+
+def hint(text: str) -> None:
+    """One line on stderr, about what was printed."""
+    console(sys.stderr).print(_text((" ".join(text.split()), "dim")))
 
 
 def failure(message: str) -> None:
@@ -91,6 +98,18 @@ def print_changes(edits: Iterable[Edit]) -> None:
     for edit in edits:
         for path, old, new in lines(edit):
             say(f"    {path}: ", (old or "nothing", "red"), " -> ", (new or "nothing", "green"))
+
+
+def ordered(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
+    """A document, a profile's in the order of its model; a jsonb object has one of its own."""
+    if not name.startswith(PROFILE):
+        return dict(document)
+    found: dict[str, Any] = {"version": document["version"]}
+    for domain in ProfileConfig.model_fields:
+        if isinstance(document.get(domain), Mapping):
+            fields = [field for field in section(domain) if field in document[domain]]
+            found[domain] = {field: document[domain][field] for field in fields}
+    return found
 
 
 def shown(document: str) -> str:
