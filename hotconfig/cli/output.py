@@ -24,11 +24,16 @@ from hotconfig.profile import ProfileConfig
 PIPED = 1_000_000
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        raise  # noqa: PLE0704  # Rich would exit with 1; the program ends as any does whose reader has enough
+
+
 def console(stream: TextIO | None = None) -> Console:
     """For one of the streams as it is now; Rich leaves colours out where they are not wanted."""
     stream = stream or sys.stdout
     width = None if stream.isatty() else PIPED
-    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    return _Console(file=stream, width=width, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def say(*parts: str | tuple[str, str]) -> None:
