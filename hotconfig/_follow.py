@@ -28,8 +28,8 @@ def follow(
     since: int | None = None,
     document: str | None = None,
     path: str | None = None,
-) -> Generator[tuple[Edit, ...] | HotConfigError, None, None]:
-    """The edits of each version after `since`, by default the newest one; for ever.
+) -> Generator[int | tuple[Edit, ...] | HotConfigError, None, None]:
+    """`since`, by default the newest version; then the edits of each version after it, for ever.
 
     An error in between is no end: it says what hinders at the moment, once, and the versions come when it is over.
 
@@ -57,6 +57,7 @@ def follow(
                 seen = item.version if since is None else since
                 if seen > item.version:
                     raise HotConfigError(f"there is no version {seen} yet: the newest one is {item.version}")
+                yield seen
             elif item.rewound:
                 yield HotConfigError(f"the database stepped back to version {item.version}: later ones are lost")
                 seen = min(seen, item.version)

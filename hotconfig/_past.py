@@ -68,7 +68,10 @@ def as_of(
     before: int | None = None,
     at: datetime | None = None,
 ) -> Document | None:
-    """A document at a version, before one, or at a time, its own version included; None: it was not there."""
+    """A document at a version, before one, or at a time, its own version included; None: it was not there.
+
+    Raises HotConfigError if that was pruned from the history.
+    """
     rows = sa.select(ConfigHistory).where(whose).order_by(ConfigHistory.id.desc()).limit(1)
     if version is not None:
         rows = rows.where(ConfigHistory.version <= version)
@@ -77,11 +80,25 @@ def as_of(
     if at is not None:
         rows = rows.where(ConfigHistory.timestamp <= at)
     last = session.scalar(rows)
+    if last is None:
+        _check_beginning(session, whose)
+        return None
     # A row tells the document after its change: if that still has the domain that was deleted, it is the last one
     # before the whole document went.
-    if last is None or (last.action == "delete" and last.domain in last.snapshot):
+    if last.action == "delete" and last.domain in last.snapshot:
         return None
     return {**last.snapshot, "version": last.version}
+
+
+def _check_beginning(session: Session, whose: sa.ColumnElement[bool]) -> None:
+    """Refuse to tell what came before a history that does not begin with the document's creation."""
+    first = sa.select(sa.func.min(ConfigHistory.version)).where(whose).scalar_subquery()
+    rows = session.scalars(sa.select(ConfigHistory).where(whose, ConfigHistory.version == first)).all()
+    if rows and not {row.domain for row in rows if row.action == "create"} >= rows[-1].snapshot.keys():
+        raise HotConfigError(
+            f"the history of {rows[-1].document} begins with version {rows[-1].version}: what came before was pruned, "
+            "and cannot be shown or brought back"
+        )
 
 
 def profile_as_of(

@@ -53,6 +53,14 @@ class Reading:
             found = [ProfileInfo.model_validate(profile) for profile in session.scalars(documents)]
         return sorted(found, key=lambda profile: profile.name)
 
+    def documents(self) -> list[str]:
+        """The names of all documents that are there, sorted: `profile/<name>` of each profile, and your own."""
+        names = sa.select(config_documents.c.name).where(
+            config_documents.c.document.is_not(None), config_documents.c.name != ACTIVE
+        )
+        with self._reading() as session:
+            return sorted(session.scalars(names))
+
     def snapshot(
         self, profile: str | None = None, *, version: int | None = None, at: datetime | None = None
     ) -> ProfileConfig:
@@ -61,7 +69,7 @@ class Reading:
         Raises:
             NoSuchProfile: it was not there then.
             InvalidConfig: it does not fit `ProfileConfig`.
-            HotConfigError: there is no such version yet.
+            HotConfigError: there is no such version yet, or it was pruned from the history.
             TypeError: both a version and a time.
             ValueError: a naive time.
         """
@@ -76,7 +84,7 @@ class Reading:
 
         Raises:
             NoSuchDocument: it was not there then.
-            HotConfigError: there is no such version yet.
+            HotConfigError: there is no such version yet, or it was pruned from the history.
             TypeError: both a version and a time.
             ValueError: a naive time.
         """

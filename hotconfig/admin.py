@@ -178,7 +178,7 @@ class Admin(Reading):
             expect_version: as for `update`.
 
         Raises:
-            HotConfigError: the profile was not there then, or there is no such version.
+            HotConfigError: the profile was not there then, there is no such version, or it was pruned from the history.
         """
         with self._writing(profile, expect_version) as current:
             session = current.session

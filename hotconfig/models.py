@@ -176,6 +176,8 @@ class ConfigHistory(Base):
             name="config_history_domain_known",
         ),
         Index("config_history_profile", "profile_id"),
+        Index("config_history_actor", "changed_by", "id"),
+        Index("config_history_document", "document", "id"),
         Index("config_history_domain", "domain"),
         Index("config_history_timestamp", text('"timestamp" DESC')),
         Index("config_history_version", "version"),

@@ -220,12 +220,3 @@ $$;
 
 CREATE CONSTRAINT TRIGGER config_at_commit AFTER INSERT ON @extschema@.config_dirty
 DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION @extschema@.config_at_commit();
-
-CREATE FUNCTION @extschema@.config_history_append_only() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    RAISE EXCEPTION 'config_history is append-only' USING ERRCODE = 'insufficient_privilege';
-END
-$$;
-CREATE TRIGGER config_history_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON @extschema@.config_history
-FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.config_history_append_only();

@@ -21,6 +21,7 @@ NEEDS_A_SERVER = {
     "set": ("genie.space_name=x",),
     "profiles": (),
     "history": (),
+    "diff": (),
     "watch": (),
     "wait": (),
     "fleet": (),
@@ -34,7 +35,7 @@ NEEDS_A_SERVER = {
 def test_the_verbs() -> None:
     """In the order in which somebody meets them."""
     assert list(VERBS) == [
-        *["demo", "dev", "migrate", "init", "show", "profiles", "history", "set", "rollback", "edit", "watch"],
+        *["demo", "dev", "migrate", "init", "show", "profiles", "history", "diff", "set", "rollback", "edit", "watch"],
         *["wait", "fleet", "doctor"],
     ]
 

@@ -1,8 +1,6 @@
-"""show, profiles and history: what they print, for people and for programs."""
+"""show and profiles: what they print, for people and for programs."""
 
 from __future__ import annotations
-
-import json
 
 import pytest
 from commands import on_a_terminal, out, printed, refused
@@ -103,37 +101,3 @@ def test_profiles(database: str) -> None:
     assert [row.split()[:3] for row in rows] == [["b", "2", "[red]long"], ["*", "default", "1"]]
     found = printed("profiles")["profiles"]
     assert [(each["name"], each["is_default"]) for each in found] == [("b", False), ("default", True)]
-
-
-def test_history(editor: Editor) -> None:
-    """The newest first, a heading for each version; JSON is a line for each edit."""
-    editor.run("SELECT set_config('hotconfig.actor', 'bob', false), set_config('hotconfig.note', 'why', false)")
-    first = editor.temperature(0.1)
-    editor.run("UPDATE config_prompts SET system_prompt = system_prompt || ' Be brief.'")
-    heading, change, older, *_ = out("history").splitlines()
-    assert heading.startswith(f"{first + 1}  ")
-    assert heading.endswith("  bob  profile/default  why")
-    assert change == '    prompts.system_prompt: … before or after it." -> … before or after it. Be brief."'
-    assert older.startswith(f"{first}  ")
-    edits = [json.loads(line) for line in out("history", "--json", "--limit", "2").splitlines()]
-    assert [edit["version"] for edit in edits] == [first + 1, first]
-    assert edits[1]["changes"] == {"llm_temperature": {"old": 0.7, "new": 0.1}}
-    assert set(edits[1]) == {"id", "version", "document", "domain", "action", "actor", "note", "at", "changes"}
-
-
-def test_history_of_one(database: str, editor: Editor, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All documents, unless a profile or a document is named; a deleted one too."""
-    with Admin(database) as admin:
-        admin.create_profile("b")
-        admin.delete_profile("b")
-    editor.publish("own", '{"a": 1}')
-
-    def documents(*arguments: str) -> set[str]:
-        return {json.loads(line)["document"] for line in out("history", "--json", *arguments).splitlines()}
-
-    assert documents() == {"profile/default", "profile/b", "own"}
-    assert documents("--profile", "b") == {"profile/b"}
-    assert documents("--document", "own") == {"own"}
-    assert documents("--profile", "nobody") == set()
-    monkeypatch.setenv("HOTCONFIG_PROFILE", "default")
-    assert documents() == {"profile/default"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -128,6 +129,20 @@ def test_a_restart(watch: Watch, own_server: Server) -> None:
     assert all(warning.startswith("warning: ") for warning in warnings)
 
 
+def test_it_says_what_it_follows(database: str, editor: Editor) -> None:
+    """On a terminal, at the start; a pipe gets nothing but the history, as the others of these tests see."""
+    version = editor.temperature(0.1)
+    ours, its = pty.openpty()
+    command = [*PROGRAM, "watch", "ai_infra", "--profile", "default", "--database", database]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=its) as process:
+        os.close(its)
+        with open(ours, encoding="utf-8") as shown:  # noqa: PTH123  # a descriptor
+            said = shown.readline()
+            process.send_signal(signal.SIGINT)
+    assert f'following ai_infra of profile "default" from version {version} on, until Ctrl-C' in said
+    assert process.returncode == 0
+
+
 def test_it_is_no_reader_of_a_document(watch: Watch, database: str, editor: Editor) -> None:
     """It stands in the fleet's registry, as one that follows the history."""
     version = editor.temperature(0.1)
@@ -142,5 +157,8 @@ def test_what_cannot_be_watched(database: str) -> None:
     there = ("--database", database)
     assert "no version 99 yet" in refused(1, "watch", "--since", "99", *there)
     assert "is no path" in refused(2, "watch", "a..b", *there)
+    assert "no profile 'b': there are 'default'" in refused(1, "watch", "--profile", "b", *there)
+    assert "no document 'own': there is none" in refused(1, "watch", "--document", "own", *there)
+    assert "nothing has a path ai_infra.heat" in refused(1, "watch", "ai_infra.heat", *there)
     assert "Next: check that the server runs" in refused(1, "watch", "--database", "postgresql://127.0.0.1:1/x")
     assert hotconfig.status().state in ("new", "closed")

@@ -94,6 +94,7 @@ FORBIDDEN = [
     "SELECT config_mark('profiles')",
     "SELECT config_publish_marked()",
     "SELECT config_touch()",
+    "SELECT config_history_prune(now())",
     "SELECT config_watch('config_mlflow', 'own', 'now()')",
     "TRUNCATE config_mlflow",
     "CREATE TRIGGER mine AFTER INSERT ON config_mlflow EXECUTE FUNCTION suppress_redundant_updates_trigger()",

@@ -62,7 +62,7 @@ def test_what_it_says_of_itself(wheel: zipfile.Path) -> None:
     assert said["Requires-Python"] == ">=3.11"
     assert "Typing :: Typed" in said.get_all("Classifier", [])
     assert {"embedded", "nats"} <= set(said.get_all("Provides-Extra", []))
-    assert "hotconfig = hotconfig.cli:main" in (info / "entry_points.txt").read_text("utf-8")
+    assert "hotconfig = hotconfig.__main__:main" in (info / "entry_points.txt").read_text("utf-8")
 
 
 def test_the_sdist_is_whole(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import io
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn, TypeVar
+from importlib.metadata import version
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import psycopg
 import sqlalchemy as sa
@@ -49,19 +50,41 @@ class NotEverywhere(HotConfigError):
 # Of the errors whose exit code is not FAILED.
 CODES: dict[type[HotConfigError], int] = {NotEverywhere: NOT_EVERYWHERE, VersionConflict: CONFLICT}
 
+# What other programs call a verb. What is only mistyped Typer finds by itself.
+SYNONYMS = {
+    **dict.fromkeys(("get", "cat", "print", "read"), "show"),
+    **dict.fromkeys(("put", "update", "write"), "set"),
+    **dict.fromkeys(("list", "ls"), "profiles"),
+    **dict.fromkeys(("log", "audit", "blame"), "history"),
+    **dict.fromkeys(("undo", "revert", "restore"), "rollback"),
+    **dict.fromkeys(("follow", "tail", "subscribe"), "watch"),
+    **dict.fromkeys(("check", "status", "health", "validate"), "doctor"),
+    **dict.fromkeys(("upgrade", "install"), "migrate"),
+    **dict.fromkeys(("serve", "start", "run"), "dev"),
+}
+
 
 class _Verbs(TyperGroup):
     """Turns every error into one line on stderr and an exit code."""
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # Typer's is Click's, a copy of it or not
         try:
-            return super().invoke(ctx)
+            done = super().invoke(ctx)
+            sys.stdout.flush()  # here and not at the exit, where nobody could catch what comes of it
         except BrokenPipeError:
             # Whoever read has enough. What is still in the buffer goes nowhere, at the exit too.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit from None
+        return done
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        wanted = SYNONYMS.get(args[0]) if args else None
+        if wanted in self.commands and args[0] not in self.commands:
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {wanted!r}?")
+        return super().resolve_command(ctx, args)
 
     def main(self, args: Sequence[str] | None = None, *others: Any, **extra: Any) -> NoReturn:
+        _open_streams()
         arguments = list(sys.argv[1:] if args is None else args) or ["--help"]
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
@@ -89,6 +112,16 @@ class _Verbs(TyperGroup):
         sys.exit(code if isinstance(code, int) else 0)
 
 
+def _open_streams() -> None:
+    """Give a process that was started without one of its streams (`>&-`) one that leads nowhere.
+
+    Else the next connection would get the number of the stream that is missing, and what is printed.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115  # for as long as the process lives
+
+
 def _failed(arguments: Sequence[str], error: str, message: str, hint: str, code: int) -> int:
     if output.as_json(arguments):
         output.failure_as_json(error, message, hint)
@@ -102,17 +135,31 @@ app = typer.Typer(
     name="hotconfig",
     cls=_Verbs,
     help="Typed configuration in every process, fresh from PostgreSQL.",
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="The database: --database, else HOTCONFIG_DATABASE_URL, else DATABASE_URL.\n\n"
+    epilog="The database: --database, else HOTCONFIG_DATABASE_URL, else DATABASE_URL; libpq's PGPASSWORD, PGSSLMODE "
+    "and others fill in what that leaves out.\n\n"
+    "The profile: --profile, else HOTCONFIG_PROFILE, else the default profile. The schema of hotconfig's tables: "
+    "--schema, else HOTCONFIG_SCHEMA, else public.\n\n"
+    "Colours: on a terminal, unless NO_COLOR is set.\n\n"
     "Exit codes: 0 done, 1 nothing was changed, 2 usage, 3 committed but not everywhere within --wait, "
     "4 version conflict.",
 )
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        output.say(f"hotconfig {version('hotconfig')}")
+        raise typer.Exit
+
+
 @app.callback()
-def _verbs() -> None:
+def _verbs(
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Show the version and exit.")
+    ] = False,
+) -> None:
     """Typed configuration in every process, fresh from PostgreSQL."""
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from itertools import groupby
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.table import Table
@@ -17,16 +17,23 @@ from rich.text import Text
 
 from hotconfig._content import PROFILE
 from hotconfig._edits import Edit, lines
+from hotconfig._rows import section
+from hotconfig.profile import ProfileConfig
 
 # Wide enough that nothing is folded where no terminal says how wide it is.
 PIPED = 1_000_000
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        raise  # noqa: PLE0704  # Rich would exit with 1; the program ends as any does whose reader has enough
 
 
 def console(stream: TextIO | None = None) -> Console:
     """For one of the streams as it is now; Rich leaves colours out where they are not wanted."""
     stream = stream or sys.stdout
     width = None if stream.isatty() else PIPED
-    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    return _Console(file=stream, width=width, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def say(*parts: str | tuple[str, str]) -> None:
@@ -37,6 +44,11 @@ def say(*parts: str | tuple[str, str]) -> None:
 def warn(text: str) -> None:
     """One line on stderr."""
     console(sys.stderr).print(_text(("warning: ", "yellow"), " ".join(text.split())))
+
+
+def hint(text: str) -> None:
+    """One line on stderr, about what was printed."""
+    console(sys.stderr).print(_text((" ".join(text.split()), "dim")))
 
 
 def failure(message: str) -> None:
@@ -96,6 +108,18 @@ def print_changes(edits: Iterable[Edit]) -> None:
     for edit in edits:
         for path, old, new in lines(edit):
             say(f"    {path}: ", (old or "nothing", "red"), " -> ", (new or "nothing", "green"))
+
+
+def ordered(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
+    """A document, a profile's in the order of its model; a jsonb object has one of its own."""
+    if not name.startswith(PROFILE):
+        return dict(document)
+    found: dict[str, Any] = {"version": document["version"]}
+    for domain in ProfileConfig.model_fields:
+        if isinstance(document.get(domain), Mapping):
+            fields = [field for field in section(domain) if field in document[domain]]
+            found[domain] = {field: document[domain][field] for field in fields}
+    return found
 
 
 def shown(document: str) -> str:

@@ -1,4 +1,4 @@
-"""Verbs that read: show, profiles, history."""
+"""Verbs that read: show, profiles."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from hotconfig._content import PROFILE
-from hotconfig._rows import section
 from hotconfig.admin import Admin
 from hotconfig.cli import options, output
 from hotconfig.cli.app import verb
 from hotconfig.errors import HotConfigError
-from hotconfig.profile import ProfileConfig
 from hotconfig.snapshot import join_path, split_path
 
 Path = Annotated[str | None, typer.Argument(help="Only this part, such as ai_infra.llm_temperature.")]
@@ -40,7 +38,7 @@ def show(
         found = admin.document(options.document_or_default(profile, document), version=version, at=time)
     if document is None:
         document = PROFILE + found["profile"]["name"]
-        found = _ordered(found)
+        found = output.ordered(document, found)
     value = found if path is None else _part(found, path, document)
     if as_json:
         whole = {"document": document, "version": found["version"], "path": path, "value": value}
@@ -65,36 +63,6 @@ def profiles(
         output.table(("default", "name", "id", "description"), rows)
     else:
         output.say("no profiles: `hotconfig init` makes the default one")
-
-
-@verb("hotconfig history --limit 5")
-def history(
-    *,
-    limit: Annotated[int, typer.Option(min=1, metavar="N", help="How many rows.")] = 100,
-    profile: options.OnlyProfile = None,
-    document: options.Document = None,
-    database: options.Database = None,
-    schema: options.Schema = None,
-    as_json: options.Json = False,
-) -> None:
-    """Show who changed what, the newest first."""
-    name = options.document_name(profile, document)
-    with Admin(database, schema=schema) as admin:
-        edits = admin.history(document=name, limit=limit)
-    if as_json:
-        for edit in edits:
-            output.print_json(output.edit_as_json(edit))
-    else:
-        output.print_history(edits)
-
-
-def _ordered(document: Mapping[str, Any]) -> dict[str, Any]:
-    """A profile's document in the order of its model; a jsonb object has one of its own."""
-    ordered: dict[str, Any] = {"version": document["version"]}
-    for domain in ProfileConfig.model_fields:
-        if isinstance(document.get(domain), Mapping):
-            ordered[domain] = {field: document[domain][field] for field in section(domain) if field in document[domain]}
-    return ordered
 
 
 def _part(document: Mapping[str, Any], path: str, name: str) -> object:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from hotconfig import conninfo as _conninfo
-from hotconfig import embedded, migrations
+from hotconfig import embedded
 from hotconfig._shipped import qualified
 from hotconfig.admin import Admin
 from hotconfig.cli import options, output
@@ -45,6 +45,8 @@ def dev(
     """Run a PostgreSQL here, migrated and with the default profile, until Ctrl-C."""
     if not database.startswith("embedded:"):
         raise ValueError("dev runs an embedded server: --database embedded: or embedded:/path")
+    from hotconfig import migrations  # late, as in `migrate`
+
     # A service manager's way to say Ctrl-C; else the server would be left running.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -82,6 +84,9 @@ def migrate(
     as_json: options.Json = False,
 ) -> None:
     """Create hotconfig's tables, or bring them up to date."""
+    # Late: Alembic takes as long to load as all else, and the other verbs need none.
+    from hotconfig import migrations
+
     if sql:
         script = migrations.script(schema=schema, down=down)
         if as_json:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import closing
 from typing import Annotated
 
 import typer
 
 from hotconfig import _follow
-from hotconfig.cli import options, output
+from hotconfig.admin import Admin
+from hotconfig.cli import known, options, output
 from hotconfig.cli.app import verb
 from hotconfig.errors import HotConfigError
 
@@ -28,11 +30,18 @@ def watch(
 ) -> None:
     """Follow the history, every version once, until Ctrl-C; also while the server restarts."""
     name = options.document_name(profile, document)
+    if name is not None or path is not None:
+        with Admin(database, schema=schema) as admin:
+            known.check(admin, name, path)
+    what = " ".join([path or "everything", *([] if name is None else ["of", output.shown(name)])])
     try:
         with closing(_follow.follow(database, schema=schema, since=since, document=name, path=path)) as versions:
             for version in versions:
                 if isinstance(version, HotConfigError):
                     output.warn(str(version))
+                elif isinstance(version, int):
+                    if sys.stderr.isatty():
+                        output.hint(f"following {what} from version {version} on, until Ctrl-C")
                 elif as_json:
                     for edit in version:
                         output.print_json(output.edit_as_json(edit))

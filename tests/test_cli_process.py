@@ -1,0 +1,88 @@
+"""The command line as a process: its version, its completion, its streams, Ctrl-C, and what it loads."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from commands import PROGRAM, out, program, refused
+from editing import Editor
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _where(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOTCONFIG_DATABASE_URL", database)
+
+
+def test_version() -> None:
+    """That of the package."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert out("--version") == f"hotconfig {project['version']}\n"
+
+
+def test_completion() -> None:
+    """The script for bash is printed, and what it calls lists the verbs and the options of one."""
+    shown = program("--show-completion", "bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "complete -o default -F _hotconfig_completion hotconfig" in shown.stdout
+    for typed, offered in (("hotconfig ro", "rollback"), ("hotconfig history --un", "--until")):
+        words = {"COMP_WORDS": typed, "COMP_CWORD": str(len(typed.split()) - 1)}
+        assert program(_HOTCONFIG_COMPLETE="complete_bash", **words).stdout.split() == [offered]
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("get", "show"), ("log", "history"), ("undo", "rollback"), ("sho", "show")]
+)
+def test_another_word_for_a_verb(typed: str, meant: str) -> None:
+    """The right one is suggested."""
+    assert f"No such command '{typed}'. Did you mean '{meant}'?" in refused(2, typed)
+
+
+def test_the_environment_is_in_the_help() -> None:
+    """Every variable that says where, what and how."""
+    said = out("--help")
+    for variable in ("HOTCONFIG_DATABASE_URL", "DATABASE_URL", "HOTCONFIG_PROFILE", "HOTCONFIG_SCHEMA", "NO_COLOR"):
+        assert variable in said
+
+
+@pytest.mark.parametrize("arguments", [["history"], ["show"], ["show", "prompts.system_prompt"], ["history", "--csv"]])
+def test_a_pipe_that_is_closed_early(arguments: list[str], editor: Editor) -> None:
+    """Whoever reads has enough: no error, and no traceback, with little output and with much."""
+    for text in ("a", "a" * 200_000):
+        editor.run("UPDATE config_prompts SET system_prompt = %s", [text])
+        process = subprocess.Popen([*PROGRAM, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait() == 0
+        process.stderr.close()
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_is_missing(closed: str, editor: Editor) -> None:
+    """What is printed goes nowhere, and not into the connection; what is written is written."""
+    command = f"{sys.executable} -m hotconfig set ai_infra.llm_max_tokens=5 {closed}"
+    done = subprocess.run(["sh", "-c", command], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert editor.ask("SELECT llm_max_tokens FROM config_ai_infra") == 5
+
+
+def test_ctrl_c_while_it_is_loaded(tmp_path: Path) -> None:
+    """One line and exit code 1."""
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt\n")
+    done = program("show", PYTHONPATH=f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "error: nothing was changed\n")
+
+
+def test_alembic_is_loaded_late() -> None:
+    """Only by the verbs that need it: it would double the time that each of them takes to start."""
+    code = "import sys, hotconfig.__main__, hotconfig.cli; print('alembic' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == "False\n"
