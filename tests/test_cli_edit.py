@@ -91,7 +91,7 @@ def test_edit(types: Types, editor: Editor, tmp_path: Path) -> None:
         *(f"         {line}" for line in printed("show", "prompts.system_prompt")["value"].split("\n")[4:6]),
         f'profile "default": version {version} -> {version + 1}',
     ]
-    edits = [json.loads(line) for line in out("history", "--limit", "2", "--json").splitlines()]
+    edits = [json.loads(line) for line in out("history", "--limit", "1", "--json").splitlines()]
     assert {(edit["version"], edit["actor"], edit["note"]) for edit in edits} == {(version + 1, "alice", "calm")}
     assert [list(edit["changes"]) for edit in edits] == [["system_prompt"], ["llm_temperature"]]
     assert left(tmp_path) == []

@@ -47,7 +47,14 @@ def test_another_word_for_a_verb(typed: str, meant: str) -> None:
 def test_the_environment_is_in_the_help() -> None:
     """Every variable that says where, what and how."""
     said = out("--help")
-    for variable in ("HOTCONFIG_DATABASE_URL", "DATABASE_URL", "HOTCONFIG_PROFILE", "HOTCONFIG_SCHEMA", "NO_COLOR"):
+    for variable in (
+        "HOTCONFIG_DATABASE_URL",
+        "DATABASE_URL",
+        "HOTCONFIG_PROFILE",
+        "HOTCONFIG_SCHEMA",
+        "EDITOR",
+        "NO_COLOR",
+    ):
         assert variable in said
 
 

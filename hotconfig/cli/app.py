@@ -141,7 +141,7 @@ app = typer.Typer(
     "and others fill in what that leaves out.\n\n"
     "The profile: --profile, else HOTCONFIG_PROFILE, else the default profile. The schema of hotconfig's tables: "
     "--schema, else HOTCONFIG_SCHEMA, else public.\n\n"
-    "Colours: on a terminal, unless NO_COLOR is set.\n\n"
+    "The editor: VISUAL, else EDITOR, else vi. Colours: on a terminal, unless NO_COLOR is set.\n\n"
     "Exit codes: 0 done, 1 nothing was changed, 2 usage, 3 committed but not everywhere within --wait, "
     "4 version conflict.",
 )
