@@ -15,7 +15,7 @@ from statistics import median
 import pytest
 
 ROOT = Path(__file__).parent.parent
-TESTS = ("tests/faults", "tests/test_fork.py", "tests/test_cache.py", "tests/test_close.py")
+TESTS = ("tests/faults", "tests/security", "tests/test_fork.py", "tests/test_cache.py", "tests/test_close.py")
 ABOUT = """\
 # Reliability
 
