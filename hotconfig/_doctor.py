@@ -21,7 +21,7 @@ from hotconfig import _fleet, migrations
 from hotconfig import conninfo as _conninfo
 from hotconfig._content import ACTIVE, PROFILE, missing, parse
 from hotconfig._drift import drifted_documents, drifted_profiles
-from hotconfig._engine import connect, engine, translated, translation
+from hotconfig._engine import BEGIN, connect, engine, translated, translation
 from hotconfig._shipped import qualified
 from hotconfig._triggers import broken
 from hotconfig.conninfo import Conninfo, Target
@@ -130,6 +130,7 @@ def _in_transaction(check: Check) -> Check:
     def checked(place: Place) -> Told:
         with place.connection.transaction():
             place.connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            place.connection.execute(BEGIN)
             place.connection.execute("SELECT set_config('statement_timeout', %s, true)", [PATIENCE])
             return check(place)
 

@@ -15,6 +15,12 @@ from hotconfig.conninfo import Target
 from hotconfig.errors import HotConfigError, InvalidConfig, Unavailable, VersionConflict
 
 CONFLICT = "HC001"  # raised by sql/: the version that an edit was based on is not the newest
+# Of each transaction, since behind a pooler the session is everybody's. Else whoever may create functions in a schema
+# of the search_path, such as public, could have a better match for an argument's type called with Admin's rights.
+BEGIN = """
+    SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),
+           pg_catalog.set_config('lock_timeout', '10s', true)
+"""
 DEFAULTS = {"connect_timeout": "10", "fallback_application_name": "hotconfig-admin"}
 
 
@@ -32,12 +38,18 @@ def connect(target: Target, *, autocommit: bool = False) -> psycopg.Connection:
 
 def engine(target: Target, schema: str) -> sa.Engine:
     """An engine for the models as they lie in `schema`. Connects when it is used; asks a callable each time."""
-    return sa.create_engine(
+    made = sa.create_engine(
         "postgresql+psycopg://",
         creator=lambda: connect(target),
         pool_pre_ping=True,
         execution_options={"schema_translate_map": {None: schema}},
     )
+
+    @sa.event.listens_for(made, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql(BEGIN)
+
+    return made
 
 
 @contextmanager

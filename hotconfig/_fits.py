@@ -24,7 +24,9 @@ def fits(
     """The finding. Raises ValueError for a malformed argument, and nothing else."""
     target, schema = _conninfo.resolve(conninfo), _conninfo.schema_name(schema)
     # The document itself, as the feed reads it: a number keeps its digits.
-    statement = SQL("SELECT (document || jsonb_build_object('version', version))::text FROM {} WHERE name = %s")
+    statement = SQL(
+        "SELECT (document || pg_catalog.jsonb_build_object('version', version))::text FROM {} WHERE name = %s"
+    )
     try:
         with closing(connect(target, autocommit=True)) as connection:
             row = connection.execute(statement.format(Identifier(schema, "config_documents")), [document]).fetchone()

@@ -40,16 +40,21 @@ BACK_OFF = 0.1, 30.0  # seconds: first and longest bound of the random wait befo
 STABLE = 30.0  # seconds of a connection's life after which the back-off begins anew
 
 SETTINGS = """
-    SELECT set_config('idle_session_timeout', '0', false), set_config('lock_timeout', '4s', false),
-           set_config('statement_timeout', '0', false),  -- a large document over a thin line takes its time
-           set_config('tcp_keepalives_idle', '30', false), set_config('tcp_user_timeout', '30000', false)
+    SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false),
+           pg_catalog.set_config('idle_session_timeout', '0', false),
+           pg_catalog.set_config('lock_timeout', '4s', false),
+           pg_catalog.set_config('statement_timeout', '0', false),  -- a large document over a thin line takes its time
+           pg_catalog.set_config('tcp_keepalives_idle', '30', false),
+           pg_catalog.set_config('tcp_user_timeout', '30000', false)
 """
+# Qualified, since behind a pooler the search_path is whatever it is: there anybody who may create functions in it could
+# have a better match called.
 LOOK = SQL("""
     SELECT s.version, s.token, d.version, d.token,
            (d.version, d.token) IS NOT DISTINCT FROM ($3::bigint, $4::uuid),
            CASE WHEN (d.version, d.token) IS DISTINCT FROM ($3::bigint, $4::uuid)
-                THEN d.document || jsonb_build_object('version', d.version) END,
-           EXISTS (SELECT FROM pg_listening_channels() AS c WHERE c = $2)
+                THEN d.document || pg_catalog.jsonb_build_object('version', d.version) END,
+           EXISTS (SELECT FROM pg_catalog.pg_listening_channels() AS c WHERE c = $2)
     FROM {schema}.config_state s LEFT JOIN {schema}.config_documents d ON d.name = $1
 """)
 
@@ -137,7 +142,7 @@ def _session(known: Known, stop: Stop, deadline: float) -> Generator[Item, bool,
             deadline = math.inf
             known.rejected = yield item
             if acknowledged != (name := known.application_name):
-                wire.query("SELECT set_config('application_name', $1, false)", name, timeout=ANSWER)
+                wire.query("SELECT pg_catalog.set_config('application_name', $1, false)", name, timeout=ANSWER)
                 acknowledged = name
             if standby:
                 wire.notified(known.heartbeat)

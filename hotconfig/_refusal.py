@@ -34,7 +34,10 @@ NEXT_STEPS = (
     ("SSL", "check sslmode, and whether the server offers TLS"),
     ("translate host name", "correct the host in the address"),
     ("statement timeout", "raise the role's statement_timeout, or look for what holds up hotconfig's tables"),
-    ("lock timeout", "look for a lock on hotconfig's tables, such as an open ALTER TABLE"),
+    (
+        "lock timeout",
+        "look for an open ALTER TABLE or an edit that is not committed: pg_stat_activity, pg_blocking_pids()",
+    ),
     ("needs PostgreSQL", "use a newer server"),
     ("config_state is empty", "restore its row from a backup"),
     ("", "check that the server runs and can be reached from here"),

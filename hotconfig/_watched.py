@@ -31,7 +31,8 @@ def watch_table(
         publishes: the document's name, for `Client(document=...)`. Not `active`, not `profile/...`.
         function: a SQL function without arguments that returns the document as a jsonb object, `name` or
             `schema.name`. It runs with the rights of hotconfig's owner and an empty search_path, so it must be
-            SECURITY DEFINER or belong to that owner, and qualify its names.
+            SECURITY DEFINER or belong to that owner, and qualify its names. A search_path of its own is empty or ends
+            with pg_temp, and whoever owns a watched table has the rights of the function's owner: else it is refused.
         columns: those that matter; an update of others costs nothing. Default: all.
         table_schema: default: where the search_path finds the table.
 

@@ -207,7 +207,8 @@ def prepare(connection: sa.Connection, schema: str) -> None:
     if connection.dialect.server_version_info < (14,):  # type: ignore[operator]  # a tuple once connected
         raise unavailable("hotconfig needs PostgreSQL 14 or newer")
     connection.execute(
-        sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": f"hotconfig {schema}"}
+        sa.text("SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(:key, 0))"),
+        {"key": f"hotconfig {schema}"},
     )
     exists = connection.scalar(sa.text("SELECT true FROM pg_namespace WHERE nspname = :name"), {"name": schema})
     if not exists:

@@ -3,9 +3,10 @@
 --   row changes -> config_mark_*() -> config_dirty -> (commit) config_at_commit() -> config_publish_marked()
 --
 -- Names of ours are qualified, and every function that others call fixes the search_path: otherwise an editor could
--- capture a call, and a logical replication worker would crash for ever.
+-- capture a call, and a logical replication worker would crash for ever. None has a default argument: who may create
+-- functions in this schema could add one that makes the call ambiguous.
 
-CREATE FUNCTION @extschema@.config_mark(source text, document jsonb DEFAULT NULL) RETURNS void
+CREATE FUNCTION @extschema@.config_mark(source text, document jsonb) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     INSERT INTO @extschema@.config_dirty AS mark (txid, source, document)
@@ -17,7 +18,7 @@ END;
 CREATE FUNCTION @extschema@.config_mark_document() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM @extschema@.config_mark('document ' || TG_ARGV[0]);
+    PERFORM @extschema@.config_mark('document ' || TG_ARGV[0], NULL::jsonb);
     RETURN NULL;
 END
 $$;
@@ -28,21 +29,21 @@ CREATE FUNCTION @extschema@.config_mark_profile() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF TG_OP = 'TRUNCATE' THEN
-        PERFORM @extschema@.config_mark('profiles');
+        PERFORM @extschema@.config_mark('profiles'::text, NULL::jsonb);
         RETURN NULL;
     END IF;
     IF TG_OP <> 'INSERT' THEN
         IF TG_ARGV[0] = 'id' THEN
-            PERFORM @extschema@.config_mark('profile ' || OLD.id);
+            PERFORM @extschema@.config_mark('profile ' || OLD.id, NULL::jsonb);
         ELSE
-            PERFORM @extschema@.config_mark('profile ' || OLD.profile_id);
+            PERFORM @extschema@.config_mark('profile ' || OLD.profile_id, NULL::jsonb);
         END IF;
     END IF;
     IF TG_OP <> 'DELETE' THEN
         IF TG_ARGV[0] = 'id' THEN
-            PERFORM @extschema@.config_mark('profile ' || NEW.id);
+            PERFORM @extschema@.config_mark('profile ' || NEW.id, NULL::jsonb);
         ELSE
-            PERFORM @extschema@.config_mark('profile ' || NEW.profile_id);
+            PERFORM @extschema@.config_mark('profile ' || NEW.profile_id, NULL::jsonb);
         END IF;
     END IF;
     RETURN NULL;
@@ -57,7 +58,7 @@ BEGIN
     IF NEW.source = '!' THEN
         PERFORM @extschema@.config_publish_marked();
     ELSE
-        PERFORM @extschema@.config_mark('!');
+        PERFORM @extschema@.config_mark('!'::text, NULL::jsonb);
     END IF;
     RETURN NULL;
 END
@@ -211,8 +212,8 @@ $$;
 CREATE FUNCTION @extschema@.config_touch() RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM @extschema@.config_mark('profiles');
-    PERFORM @extschema@.config_mark('document ' || document)
+    PERFORM @extschema@.config_mark('profiles'::text, NULL::jsonb);
+    PERFORM @extschema@.config_mark('document ' || document, NULL::jsonb)
     FROM (SELECT DISTINCT document FROM @extschema@.config_sources WHERE document <> 'profile/*') AS own
     WHERE EXISTS (SELECT FROM pg_trigger WHERE tgname = @extschema@.config_trigger_name(document));  -- not dropped
 END

@@ -43,6 +43,7 @@ BEGIN
                 USING ERRCODE = 'insufficient_privilege',
                 HINT = format('ALTER FUNCTION %s OWNER TO %I, or make it SECURITY DEFINER.', source, current_user);
         END IF;
+        PERFORM @extschema@.config_check_function(document, to_regprocedure(source));
         EXECUTE format('SELECT %s', source) INTO built;
         -- A body that sets the search_path would have the caller's calls and operators resolved in a schema of its
         -- choice, with the owner's rights. It is rolled back with the error.
@@ -59,6 +60,33 @@ BEGIN
     END;
     PERFORM @extschema@.config_check_document(document, built);
     RETURN built;
+END
+$$;
+
+-- What the function reads is read with its owner's rights: names that a session's temporary tables and functions could
+-- take, and what the owner of a table can put in the way of its rows, such as a policy or a view.
+CREATE FUNCTION @extschema@.config_check_function(document text, function regprocedure) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    builder  record;
+    stranger record;
+BEGIN
+    SELECT proowner AS owner, (SELECT c FROM unnest(proconfig) AS c WHERE starts_with(c, 'search_path=')) AS path
+    FROM pg_proc WHERE oid = function INTO builder;
+    IF builder.path !~ '^search_path=(""|(.*, )?pg_temp)$' THEN
+        RAISE EXCEPTION 'with its % a temporary table of any session could take the place of what it reads', builder.path
+            USING ERRCODE = 'insufficient_privilege',
+            HINT = format('ALTER FUNCTION %s SET search_path = '''' and qualify its names, or let it end with pg_temp.',
+                          function);
+    END IF;
+    SELECT tgrelid::regclass AS "table", relowner::regrole AS owner FROM pg_trigger JOIN pg_class c ON c.oid = tgrelid
+    WHERE tgname = @extschema@.config_trigger_name(document) AND NOT pg_has_role(relowner, builder.owner, 'MEMBER')
+    INTO stranger;
+    IF FOUND THEN
+        RAISE EXCEPTION '%, who owns %, could run anything with the rights of %, who owns the function',
+            stranger.owner, stranger."table", builder.owner::regrole USING ERRCODE = 'insufficient_privilege',
+            HINT = format('ALTER FUNCTION %s OWNER TO %s, and make it SECURITY DEFINER.', function, stranger.owner);
+    END IF;
 END
 $$;
 
@@ -151,7 +179,7 @@ BEGIN
     VALUES (named.nspname, named.relname, document, builder, columns);
     -- The first document, at this transaction's commit; but say now if the function cannot be used.
     PERFORM @extschema@.config_build_document(document);
-    PERFORM @extschema@.config_mark('document ' || document);
+    PERFORM @extschema@.config_mark('document ' || document, NULL::jsonb);
 END
 $$;
 

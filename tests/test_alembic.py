@@ -39,7 +39,8 @@ TABLES = """
     def upgrade():
         op.create_table("models", sa.Column("name", sa.Text, primary_key=True), sa.Column("calls", sa.Integer))
         op.execute('''
-            CREATE FUNCTION talker_document() RETURNS jsonb LANGUAGE sql SECURITY DEFINER SET search_path = public
+            CREATE FUNCTION talker_document() RETURNS jsonb LANGUAGE sql SECURITY DEFINER
+            SET search_path = public, pg_temp
             AS $$ SELECT jsonb_build_object('models', coalesce(jsonb_agg(name ORDER BY name), '[]')) FROM models $$
         ''')
 

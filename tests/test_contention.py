@@ -141,7 +141,7 @@ def test_a_busy_table_with_columns_takes_no_lock(connect: Connect) -> None:
     busy.execute("""
         CREATE TABLE workers (id int PRIMARY KEY, kind text, seen timestamptz);
         INSERT INTO workers VALUES (1, 'gpu', now());
-        CREATE FUNCTION kinds() RETURNS jsonb LANGUAGE sql SECURITY DEFINER SET search_path = public
+        CREATE FUNCTION kinds() RETURNS jsonb LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp
         AS $$ SELECT jsonb_build_object('kinds', jsonb_agg(kind)) FROM workers $$;
         SELECT config_watch('workers', 'own', 'kinds()', ARRAY['kind']);
     """)

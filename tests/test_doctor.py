@@ -207,7 +207,7 @@ def test_a_function_that_writes_is_not_let(database: str, connect: Connect, psql
     owner = connect()
     owner.execute("CREATE TABLE seen (n int); CREATE TABLE templates (id int)")
     owner.execute("""
-        CREATE FUNCTION writes() RETURNS jsonb LANGUAGE sql SECURITY DEFINER SET search_path = public
+        CREATE FUNCTION writes() RETURNS jsonb LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp
         AS $$ INSERT INTO seen VALUES (1); SELECT '{"a": 1}'::jsonb $$
     """)
     watch(owner, function="writes")

@@ -74,7 +74,7 @@ def test_documents_that_are_refused(owner: psycopg.Connection, json: str, messag
     owner.execute("CREATE TABLE documents (document jsonb)")
     owner.execute("INSERT INTO documents VALUES ('{}')")
     owner.execute("""
-        CREATE FUNCTION stored() RETURNS jsonb LANGUAGE sql SECURITY DEFINER SET search_path = public
+        CREATE FUNCTION stored() RETURNS jsonb LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp
         AS 'SELECT document FROM documents'
     """)
     watch(owner, "documents", function="stored")
@@ -88,7 +88,7 @@ def test_documents_that_are_refused(owner: psycopg.Connection, json: str, messag
 def test_a_function_that_raises(owner: psycopg.Connection) -> None:
     """The edit is refused with its error, the document's name and the function's."""
     owner.execute("""
-        CREATE FUNCTION picky() RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER SET search_path = public AS $$
+        CREATE FUNCTION picky() RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
         BEGIN
             IF EXISTS (SELECT FROM templates WHERE text = '') THEN
                 RAISE 'a template is empty' USING ERRCODE = 'HX001', HINT = 'Fill it.';

@@ -183,7 +183,7 @@ def test_guards_speak_first(connect: Connect) -> None:
     editor = connect()
     editor.execute("CREATE TABLE t AS SELECT 1 AS one")
     editor.execute("""
-        CREATE FUNCTION counted() RETURNS jsonb LANGUAGE sql SECURITY DEFINER SET search_path = public
+        CREATE FUNCTION counted() RETURNS jsonb LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp
         AS $$ SELECT jsonb_build_object('share', 1 / count(*)) FROM t $$
     """)
     editor.execute("SELECT config_watch('t', 'own', 'counted()')")

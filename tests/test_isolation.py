@@ -38,7 +38,7 @@ def test_two_edits_that_change_something_only_together(connect: Connect, level: 
     one = connect()
     one.execute("CREATE TABLE flags AS SELECT id, true AS is_on FROM generate_series(1, 2) AS id")
     one.execute("""
-        CREATE FUNCTION any_flag() RETURNS jsonb LANGUAGE sql SECURITY DEFINER SET search_path = public
+        CREATE FUNCTION any_flag() RETURNS jsonb LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp
         AS $$ SELECT jsonb_build_object('any', bool_or(is_on)) FROM flags $$
     """)
     one.execute("SELECT config_watch('flags', 'own', 'any_flag()')")
@@ -100,7 +100,8 @@ def test_a_document_does_not_depend_on_the_session(connect: Connect, settings: d
     editor.execute("""
         CREATE TABLE settings AS SELECT 1 AS edited, timestamptz '2024-02-01 12:00+00' AS at, date '2024-02-01' AS day,
             interval '-1 day 2 hours' AS span, 0.1::float8 + 0.2 AS number, '\\x00ff'::bytea AS bytes;
-        CREATE FUNCTION settings_document() RETURNS jsonb LANGUAGE sql SECURITY DEFINER SET search_path = public
+        CREATE FUNCTION settings_document() RETURNS jsonb LANGUAGE sql SECURITY DEFINER
+        SET search_path = public, pg_temp
         AS $$ SELECT to_jsonb(s) || jsonb_build_object('texts', ARRAY[at::text, day::text, number::text])
               FROM settings s $$;
         SELECT config_watch('settings', 'own', 'settings_document()');

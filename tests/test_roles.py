@@ -91,7 +91,7 @@ FORBIDDEN = [
     "SET SESSION AUTHORIZATION postgres",
     "SET ROLE hotconfig_owner",
     "SELECT config_publish('own', '{}')",
-    "SELECT config_mark('profiles')",
+    "SELECT config_mark('profiles', NULL)",
     "SELECT config_publish_marked()",
     "SELECT config_touch()",
     "SELECT config_history_prune(now())",

@@ -44,7 +44,7 @@ def test_several_tables_make_one_document(owner: psycopg.Connection) -> None:
     """A transaction over both is one version; they must share the function."""
     owner.execute("CREATE TABLE words (word text)")
     owner.execute("""
-        CREATE FUNCTION counts() RETURNS jsonb LANGUAGE sql SECURITY DEFINER SET search_path = public AS
+        CREATE FUNCTION counts() RETURNS jsonb LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS
         $$ SELECT jsonb_build_object('templates', (SELECT count(*) FROM templates),
                                      'words', (SELECT count(*) FROM words)) $$
     """)
@@ -65,7 +65,7 @@ def test_several_tables_make_one_document(owner: psycopg.Connection) -> None:
 def test_one_table_makes_several_documents(owner: psycopg.Connection) -> None:
     """Each with its function and its columns; to stop one leaves the other."""
     owner.execute("""
-        CREATE FUNCTION used() RETURNS jsonb LANGUAGE sql SECURITY DEFINER SET search_path = public
+        CREATE FUNCTION used() RETURNS jsonb LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp
         AS $$ SELECT jsonb_build_object('templates', sum(used)) FROM templates $$
     """)
     watch(owner, columns=["text"])
@@ -210,7 +210,7 @@ def test_a_watched_table_that_is_renamed(owner: psycopg.Connection) -> None:
     owner.execute("ALTER TABLE templates RENAME TO models")
     owner.execute(
         "CREATE OR REPLACE FUNCTION templates_document() RETURNS jsonb LANGUAGE sql SECURITY DEFINER"
-        " SET search_path = public AS $$ SELECT jsonb_build_object('templates', count(*)) FROM models $$"
+        " SET search_path = public, pg_temp AS $$ SELECT jsonb_build_object('templates', count(*)) FROM models $$"
     )
     owner.execute("UPDATE models SET text = 'x'")
     assert templates(owner) == 1
@@ -227,7 +227,7 @@ def test_a_table_that_was_dropped_sets_its_document_free(connect: Connect) -> No
     editor = connect()
     editor.execute("CREATE TABLE gone (value int)")
     editor.execute("""
-        CREATE FUNCTION gone_document() RETURNS jsonb LANGUAGE sql SECURITY DEFINER SET search_path = public
+        CREATE FUNCTION gone_document() RETURNS jsonb LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp
         AS $$ SELECT jsonb_build_object('rows', (SELECT count(*) FROM gone)) $$
     """)
     editor.execute("SELECT config_watch('gone', 'own', 'gone_document()')")

@@ -11,7 +11,7 @@ from hotconfig.migrations import unwatch_table, watch_table
 TEMPLATES = """
     CREATE TABLE templates (id int PRIMARY KEY, text text NOT NULL, used int DEFAULT 0);
     INSERT INTO templates VALUES (1, 'one');
-    CREATE FUNCTION templates_document() RETURNS jsonb LANGUAGE sql SECURITY DEFINER SET search_path = public
+    CREATE FUNCTION templates_document() RETURNS jsonb LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp
     AS $$ SELECT jsonb_build_object('templates', coalesce(jsonb_object_agg(id, text), '{}')) FROM templates $$;
 """
 

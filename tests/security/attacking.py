@@ -34,8 +34,7 @@ def attacker(connect: Connect, role: str, member_of: str | None = "hotconfig_edi
 
 def watched(owner: psycopg.Connection) -> None:
     """A document of one's own, `own`, whose table editors may write."""
-    safe = TEMPLATES.replace("search_path = public", "search_path = public, pg_temp")
-    owner.execute(safe + "SELECT config_watch('templates', 'own', 'templates_document()');")
+    owner.execute(TEMPLATES + "SELECT config_watch('templates', 'own', 'templates_document()');")
     owner.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON templates TO hotconfig_editor")
 
 

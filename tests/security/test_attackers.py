@@ -45,7 +45,7 @@ MARKS = [
     "DELETE FROM config_sources",
     f"SELECT config_publish('forged', {FORGED})",
     f"SELECT config_mark('document forged', {FORGED})",
-    "SELECT config_mark('!')",
+    "SELECT config_mark('!', NULL)",
     "SELECT config_touch()",
     "SELECT config_unwatch('templates', 'own')",
     # A function that may not be called, called by something else.

@@ -150,7 +150,7 @@ def test_her_code_never_runs_as_the_owner(connect: Connect, role: str) -> None:
 def test_a_document_is_built_from_its_tables(connect: Connect, role: str, search_path: str, kind: str) -> None:
     """Not from what somebody calls so for himself, if the function is written as the documentation has it."""
     owner, eve = connect(), attacker(connect, role)
-    function = TEMPLATES.replace("search_path = public", f"search_path = {search_path}")
+    function = TEMPLATES.replace("search_path = public, pg_temp", f"search_path = {search_path}")
     owner.execute(
         function.replace("FROM templates", "FROM public.templates" if search_path == "''" else "FROM templates")
     )

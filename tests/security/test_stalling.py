@@ -100,7 +100,7 @@ BREAKS = [
     "ALTER TABLE his.rows RENAME v TO w",
     "ALTER TABLE his.rows ADD CHECK (his.raises()) NOT VALID",
     "CREATE TRIGGER t BEFORE INSERT ON his.rows FOR EACH ROW EXECUTE FUNCTION his.raises_too()",
-    "REVOKE SELECT ON his.rows FROM PUBLIC",
+    "DROP FUNCTION public.rows_document()",
     "BEGIN; LOCK TABLE his.rows",
 ]
 
@@ -114,10 +114,10 @@ def test_a_watched_table_of_her_own(connect: Connect, role: str, breaks: str) ->
         CREATE FUNCTION his.raises() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
         CREATE FUNCTION his.raises_too() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
     """)
-    owner.execute("""
-        CREATE FUNCTION rows_document() RETURNS jsonb LANGUAGE sql SET search_path = ''
+    owner.execute(f"""
+        CREATE FUNCTION rows_document() RETURNS jsonb LANGUAGE sql SECURITY DEFINER SET search_path = ''
         AS $$ SELECT jsonb_build_object('v', max(v)) FROM his.rows $$;
-        ALTER FUNCTION rows_document() OWNER TO hotconfig_owner;
+        ALTER FUNCTION rows_document() OWNER TO {role};
         SELECT config_watch('his.rows', 'own', 'rows_document()');
     """)
     eve.execute("INSERT INTO his.rows VALUES (1)")
