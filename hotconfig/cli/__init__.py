@@ -5,6 +5,6 @@ from __future__ import annotations
 from hotconfig.cli.app import app, main
 
 # In the order of `hotconfig --help`.
-from hotconfig.cli import setup, read, write, watch, doctor  # isort: skip
+from hotconfig.cli import setup, read, write, exchange, watch, doctor  # isort: skip
 
-__all__ = ["app", "doctor", "main", "read", "setup", "watch", "write"]
+__all__ = ["app", "doctor", "exchange", "main", "read", "setup", "watch", "write"]
