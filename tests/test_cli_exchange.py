@@ -157,6 +157,13 @@ def test_prune(admin: Admin, version: int) -> None:
     assert [each.name for each in admin.profiles()] == ["default"]
 
 
+def test_a_new_profile(version: int) -> None:
+    """It is one line, since its settings are in the file."""
+    out("export", "config.yaml", "--profile", "default")
+    replace("config.yaml", "  default:", "  b:")
+    assert out("import", "config.yaml", "--yes") == f'profile "b": version 0 -> {version + 1}, create\n'
+
+
 def test_conflict(config: Path, version: int, editor: Editor) -> None:
     """Exit code 4 when a profile of the file has changed since."""
     editor.tokens(5)

@@ -65,9 +65,7 @@ def export(
 
 @verb("hotconfig import config.yaml --dry-run", name="import")
 def import_(
-    file: Annotated[
-        str, typer.Argument(metavar="FILE", help="As `hotconfig export` writes it; - is standard input.")
-    ],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="As `hotconfig export` writes it; - is standard input.")],
     *,
     prune: Annotated[bool, typer.Option("--prune", help="Delete the profiles that are not in the file.")] = False,
     yes: options.Yes = False,
@@ -151,7 +149,7 @@ def _report(admin: Admin, written: Written, *, dry_run: bool, as_json: bool = Fa
             (f", {what}" if what else "", "yellow"),
             (", dry run: nothing was saved" if dry_run else "", "yellow"),
         )
-        if changes:
+        if changes and what not in ("create", "delete"):  # those are in the file, or in the history
             output.print_changes(edits)
 
 
