@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, cast
@@ -79,6 +79,13 @@ def lines(edit: Edit) -> Iterator[tuple[str, str, str]]:
     for field, (old, new) in sorted(edit.changes.items()):
         path = join_path([edit.domain, field] if field else [edit.domain])
         yield path, *difference(old, new)
+
+
+def told(edits: Iterable[Edit]) -> Iterator[str]:
+    """A sentence for each edit, for whoever was too late."""
+    for edit in edits:
+        changed = (f"{path} {old or 'nothing'} -> {new or 'nothing'}" for path, old, new in lines(edit))
+        yield f"Version {edit.version} by {edit.actor}: {', '.join(changed)}."
 
 
 def difference(old: object, new: object) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -121,6 +122,14 @@ def newest_change(session: Session, name: str) -> int:
     """The version of a profile's newest change, its deletion included."""
     newest = sa.select(sa.func.max(ConfigHistory.version))
     return session.scalar(newest.where(ConfigHistory.profile_id == profile_ids(session, name)[0])) or 0
+
+
+def versions(session: Session, documents: Collection[str], *, before: int) -> dict[str, int]:
+    """The newest version of each of these documents in the history before a row of it."""
+    newest = sa.select(ConfigHistory.document, sa.func.max(ConfigHistory.version)).group_by(ConfigHistory.document)
+    # All of them in one pass: the history has no index of documents.
+    found = session.execute(newest.where(ConfigHistory.id < before))
+    return {document: version for document, version in found if document in documents}
 
 
 def filtered(

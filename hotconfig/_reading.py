@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from types import TracebackType
@@ -12,9 +12,9 @@ from typing import Any, Self
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from hotconfig import _fleet, _past
+from hotconfig import _exchange, _fleet, _past
 from hotconfig._content import ACTIVE, PROFILE, missing, parse
-from hotconfig._edits import Edit, edit_of
+from hotconfig._edits import Edit, Written, edit_of
 from hotconfig._engine import engine, translated
 from hotconfig._fleet import Member
 from hotconfig.conninfo import Target
@@ -185,6 +185,30 @@ class Reading:
             HotConfigError: there is no such version yet.
         """
         return _fleet.wait_applied(self._reading, self._schema, version, timeout)
+
+    def versions_before(self, written: Written) -> dict[str, int]:
+        """The version that each document had before a write, or its dry run, changed it; 0: there was none."""
+        first = min((edit.id for edit in written.edits), default=0)
+        documents = {edit.document for edit in written.edits}
+        with self._reading() as session:
+            return dict.fromkeys(documents, 0) | _past.versions(session, documents, before=first)
+
+    def export(self, profiles: Sequence[str] | None = None) -> dict[str, object]:
+        """Profiles as plain data, for JSON or YAML: what `import_` takes. The same profiles always give the same data.
+
+        `{"hotconfig": 1, "default": name, "profiles": {name: {"description": ..., "ai_infra": {...}, ...}}}`, the
+        profiles by name. Settings that a profile lacks are left out; `import_` wants them.
+
+        Args:
+            profiles: their names. Default: all, and which of them is the default one.
+
+        Raises:
+            NoSuchProfile: one of them is not there.
+        """
+        if isinstance(profiles, str):
+            raise TypeError("profiles are names in a list")
+        with self._reading() as session:
+            return _exchange.export(session, profiles)
 
     @contextmanager
     def _reading(self) -> Iterator[Session]:

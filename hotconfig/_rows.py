@@ -51,11 +51,24 @@ def store(session: Session, row: ConfigProfile, values: Mapping[str, Mapping[str
         kept = session.scalar(sa.select(model).where(model.profile_id == row.id))
         if kept is None:
             session.add(model(profile_id=row.id, **values[domain]))
-            continue
-        for field, value in values[domain].items():
-            held = getattr(kept, field)
-            if (float(held) if isinstance(value, float) else held) != value:
-                setattr(kept, field, value)
+        else:
+            assign(kept, values[domain])
+
+
+def assign(row: object, values: Mapping[str, Any]) -> None:
+    """Give a row's fields these values; what is equal is not written."""
+    for field, value in values.items():
+        held = getattr(row, field)
+        if (float(held) if isinstance(value, float) else held) != value:
+            setattr(row, field, value)
+
+
+def make_default(session: Session, id_: int) -> None:
+    """Make a profile the default one, and the one that was no longer."""
+    # Two at the same time would otherwise make two defaults, and one of them be refused.
+    session.execute(sa.select(ConfigProfile.id).order_by(ConfigProfile.id).with_for_update(key_share=True))
+    wanted = ConfigProfile.id == id_
+    session.execute(sa.update(ConfigProfile).where(ConfigProfile.is_default != wanted).values(is_default=wanted))
 
 
 def from_rows(row: ConfigProfile) -> Document:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from hotconfig._content import PROFILE, parse
 from hotconfig._edits import Written, edit_of
@@ -69,6 +69,7 @@ def writing(
         version, ours = session.execute(STATE).one()
         if ours:
             made = sa.select(ConfigHistory).where(ConfigHistory.version == version).order_by(ConfigHistory.id)
+            made = made.options(defer(ConfigHistory.snapshot))  # a document for each row: most of what would be sent
             current.written = Written(version, tuple(map(edit_of, session.scalars(made))))
             _validate(session, version)
         else:

@@ -16,10 +16,10 @@ from contextlib import contextmanager
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from hotconfig import _past, _rows
+from hotconfig import _exchange, _past, _rows
 from hotconfig import conninfo as _conninfo
 from hotconfig._content import ACTIVE, PROFILE, missing
-from hotconfig._edits import Edit, Written, lines
+from hotconfig._edits import Edit, Written, told
 from hotconfig._engine import translated
 from hotconfig._fleet import Member
 from hotconfig._reading import Reading
@@ -140,13 +140,7 @@ class Admin(Reading):
     def activate(self, name: str, *, expect_version: int | None = None) -> Written:
         """Make a profile the default one, which everybody follows who names none."""
         with self._writing(name, expect_version) as current:
-            # Two at the same time would otherwise make two defaults, and one of them be refused.
-            everyone = sa.select(ConfigProfile.id).order_by(ConfigProfile.id).with_for_update(key_share=True)
-            current.session.execute(everyone)
-            wanted = ConfigProfile.id == self._row(current.session, name).id
-            current.session.execute(
-                sa.update(ConfigProfile).where(ConfigProfile.is_default != wanted).values(is_default=wanted)
-            )
+            _rows.make_default(current.session, self._row(current.session, name).id)
         return current.written
 
     # ---- settings
@@ -199,6 +193,22 @@ class Admin(Reading):
                 _rows.store(session, row, then)
         return current.written
 
+    def import_(self, data: Mapping[str, object], *, prune: bool = False, expect_version: int | None = None) -> Written:
+        """Make profiles what an `export` says, all of them or none: those that are there, and new ones.
+
+        The default profile becomes the one that `data` names, if they name one. A profile that is not in `data` stays.
+
+        Args:
+            data: as `export` gives them. Each profile is there whole: nothing is filled in.
+            prune: delete the profiles that are not in `data`, which must then name the default one.
+            expect_version: refuse if a profile that is in `data` (with `prune`: any) has changed after this version.
+                Default: what has changed until now is overwritten.
+        """
+        wanted = _exchange.checked(data, prune=prune)
+        with self._writing() as current:
+            _exchange.store(current.session, wanted, prune=prune, expect_version=expect_version)
+        return current.written
+
     # ---- the session
 
     @contextmanager
@@ -214,7 +224,9 @@ class Admin(Reading):
             ):
                 yield current
         except VersionConflict as conflict:
-            changes = self._changes(document, expect_version or 0)
+            if expect_version is None:
+                raise
+            changes = self._changes(document, expect_version)
             raise VersionConflict(" ".join([str(conflict), *changes])) from conflict
         except InvalidConfig as error:
             if "nothing was saved" in str(error):
@@ -227,9 +239,7 @@ class Admin(Reading):
             if document == ACTIVE:
                 document = PROFILE + _past.default_name(session)
             rows = _past.filtered(sa.select(ConfigHistory), document=document)
-            for edit in _past.after(session, rows, version, versions=5):
-                changed = (f"{path} {old or 'nothing'} -> {new or 'nothing'}" for path, old, new in lines(edit))
-                yield f"Version {edit.version} by {edit.actor}: {', '.join(changed)}."
+            yield from told(_past.after(session, rows, version, versions=5))
 
     def _row(self, session: Session, profile: str | None) -> ConfigProfile:
         wanted = ConfigProfile.is_default if profile is None else ConfigProfile.name == profile

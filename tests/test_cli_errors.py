@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
+from pathlib import Path
 
 import pytest
 from commands import PROGRAM, on_a_terminal, out, program, refused, run
@@ -20,6 +21,7 @@ NEEDS_A_SERVER = {
     "show": (),
     "set": ("genie.space_name=x",),
     "profiles": (),
+    "export": (),
     "history": (),
     "diff": (),
     "watch": (),
@@ -35,8 +37,8 @@ NEEDS_A_SERVER = {
 def test_the_verbs() -> None:
     """In the order in which somebody meets them."""
     assert list(VERBS) == [
-        *["demo", "dev", "migrate", "init", "show", "profiles", "history", "diff", "set", "rollback", "edit", "watch"],
-        *["wait", "fleet", "doctor"],
+        *["demo", "dev", "migrate", "init", "show", "profiles", "history", "diff", "set", "rollback", "edit"],
+        *["export", "import", "watch", "wait", "fleet", "doctor"],
     ]
 
 
@@ -92,11 +94,14 @@ def test_a_malformed_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("verb", sorted(set(VERBS) - {"demo", "dev", "edit", "watch"}))
-def test_examples(verb: str, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_examples(verb: str, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The example at the end of a verb's help works as it stands."""
     example = (VERBS[verb].epilog or "").removeprefix("Example: ")
     assert " ".join(example.split()) in " ".join(out(verb, "--help").split())
     monkeypatch.setenv("HOTCONFIG_DATABASE_URL", database)
+    monkeypatch.chdir(tmp_path)
+    if verb == "import":
+        out("export", "config.yaml")
     first, *arguments = shlex.split(example)
     assert (first, arguments[0]) == ("hotconfig", verb)
     assert out(*arguments)
