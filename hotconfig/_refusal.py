@@ -31,7 +31,7 @@ NEXT_STEPS = (
     ("certificate", "check sslmode, sslrootcert and the server's certificate"),
     ("could not match", "give one port, or one for each host"),
     ("connect_timeout", "write it in whole seconds"),
-    ("SSL", "check sslmode, and whether the server offers TLS"),
+    ("SSL", "check sslmode, sslrootcert, and whether the server offers TLS"),
     ("translate host name", "correct the host in the address"),
     ("statement timeout", "raise the role's statement_timeout, or look for what holds up hotconfig's tables"),
     (

@@ -216,13 +216,12 @@ def _parse(conninfo: str) -> dict[str, str]:
         raise ValueError(f"the URL has an @ where none can be; {_ENCODE}; {_EXAMPLE}")
     if driver is not None:
         query = _without_driver(query)
-    try:
-        params = _libpq(f"postgresql://{base}?{query}")
-    except psycopg.Error as error:
-        unknown = re.search(r'invalid URI query parameter: "(.*)"', str(error))
-        if unknown:
-            raise ValueError(f"the URL has a parameter {unknown[1]!r}, which libpq does not know; {_EXAMPLE}") from None
-        raise ValueError(f"the URL cannot be read; {_ENCODE}; {_EXAMPLE}") from None
+    params, complaint = _libpq(f"postgresql://{base}?{query}")
+    if complaint:
+        unknown = re.search(r'invalid URI query parameter: "(.*)"', complaint)
+        if unknown and "pass" not in query:  # else it may be the rest of one that was cut at its &
+            raise ValueError(f"the URL has a parameter {unknown[1]!r}, which libpq does not know; {_EXAMPLE}")
+        raise ValueError(f"the URL cannot be read; {_ENCODE}; {_EXAMPLE}")
     ports = [port for port in params.get("port", "").split(",") if port]
     if not all(re.fullmatch("[0-9]{1,5}", port) and 0 < int(port) < 65536 for port in ports):
         raise ValueError(f"the URL's port is not a number from 1 to 65535; {_ENCODE}; {_EXAMPLE}")
@@ -232,24 +231,30 @@ def _parse(conninfo: str) -> dict[str, str]:
 def _parse_keywords(conninfo: str) -> dict[str, str]:
     if "=" not in conninfo:
         raise ValueError(f"neither a URL nor key=value pairs; {_EXAMPLE}")
-    try:
-        params = _libpq(conninfo)
-    except psycopg.Error as error:
-        unknown = re.search(r'invalid connection option "(.*)"', str(error))
+    params, complaint = _libpq(conninfo)
+    if complaint:
+        unknown = re.search(r'invalid connection option "(.*)"', complaint)
         if unknown and "pass" not in conninfo:
-            raise ValueError(f"{unknown[1]!r} is no parameter of libpq; {_EXAMPLE}") from None
+            raise ValueError(f"{unknown[1]!r} is no parameter of libpq; {_EXAMPLE}")
         raise ValueError(
             "the key=value pairs cannot be read: a value with spaces is written key='a b', "
             f"and a quote or backslash in it \\' or \\\\; {_EXAMPLE}"
-        ) from None
+        )
     if re.search(r"://|=", params.get("dbname", "")):
         # libpq would take it for a conninfo of its own, with a password that we do not see.
         raise ValueError(f"dbname holds another address: give that one alone; {_EXAMPLE}")
     return params
 
 
-def _libpq(conninfo: str) -> dict[str, str]:
-    return {name: str(value) for name, value in conninfo_to_dict(conninfo).items() if value is not None}
+def _libpq(conninfo: str) -> tuple[dict[str, str], str]:
+    """The parameters, or libpq's complaint; not as an error, which would stay attached to ours with the password."""
+    try:
+        found = conninfo_to_dict(conninfo)
+    except psycopg.Error as error:
+        return {}, str(error)
+    except UnicodeError:
+        return {}, "not UTF-8"
+    return {name: str(value) for name, value in found.items() if value is not None}, ""
 
 
 def _without_driver(query: str) -> str:
