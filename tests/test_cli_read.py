@@ -85,6 +85,16 @@ def test_a_terminal_is_not_controlled(editor: Editor) -> None:
         assert "\x1b]0" not in shown
 
 
+def test_nobody_forges_a_line(editor: Editor) -> None:
+    """A line break in a name, an actor or a note is shown as an escape, as is what turns the direction of a text."""
+    editor.run(r"SET hotconfig.actor = E'eve\n7  today  the boss'; SET hotconfig.note = E'x\u202Ey'")
+    editor.run(r"INSERT INTO config_profiles (name) VALUES (E'a\n*        other')")
+    first, *_ = out("history").splitlines()
+    assert r"  eve\n7  today  the boss  " in first
+    assert r"x\u202ey" in first
+    assert [row.split()[0] for row in out("profiles").splitlines()] == ["default", r"a\n*", "*"]
+
+
 def test_colours(editor: Editor) -> None:
     """On a terminal only."""
     editor.temperature(0.1)

@@ -136,15 +136,20 @@ def raw(text: str) -> None:
 
 
 def printable(text: str) -> str:
-    """Without characters that control a terminal; lines and tabs stay."""
-    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda found: f"\\x{ord(found[0]):02x}", text)
+    """Without characters that control a terminal, or the direction of what follows; lines and tabs stay."""
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", _escaped, text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
 
 
 def _text(*parts: str | tuple[str, str]) -> Text:
     text = Text()
     for part in parts:
         plain, style = (part, "") if isinstance(part, str) else part
-        text.append(printable(plain), style)
+        text.append(printable(plain).replace("\n", "\\n"), style)  # a line stays one: nobody's name begins another
     return text
 
 
