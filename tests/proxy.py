@@ -61,7 +61,8 @@ class Proxy:
             for end in self._ends:
                 # Without lingering, what follows is a RST and not a FIN.
                 linger = struct.pack("ii", 1, 0)
-                end.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                with suppress(OSError):  # it has just been closed
+                    end.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
                 end.transport.abort()
 
         self._do(reset)

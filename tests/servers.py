@@ -128,7 +128,10 @@ class Server:
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the postmaster: SIGKILL, SIGSTOP, SIGCONT."""
-        os.kill(int((self.data / "postmaster.pid").read_text().split()[0]), number)
+        pid = self.data / "postmaster.pid"
+        if not pid.exists():
+            raise ProcessLookupError(f"it does not run: {self.log()[-5000:]}")
+        os.kill(int(pid.read_text().split()[0]), number)
 
     def log(self) -> str:
         log = self.data / "log"
