@@ -12,6 +12,8 @@ from hotconfig._dispatch import Dispatcher
 
 from . import blocking, clients, listener, memory, subscribers
 
+pytestmark = pytest.mark.timeout(240)
+
 
 @pytest.fixture
 def clean(server: Server) -> Iterator[None]:
