@@ -25,7 +25,7 @@ What was broken, what is promised then, and what it cost. Each row is a test tha
 when the promise is not kept; this page is the outcome of running each of them {count} times on {machine}.
 
 A time is from the edit, or from when the server answers again, until the client shows the edit. The
-[promises](design.md#what-it-promises) give the bounds; the tests' heartbeat is 1 s, where the default is 10 s.
+[promises](design.md#promises) give the bounds; the tests' heartbeat is 1 s, where the default is 10 s.
 """
 
 
@@ -90,11 +90,12 @@ def outcomes(record: Record) -> Iterator[str]:
 
 def printed(*arguments: str) -> str:
     """A program of ours with what it printed."""
-    done = subprocess.run(
-        [sys.executable, "-m", *arguments], cwd=ROOT, check=False, stdout=subprocess.PIPE, stderr=sys.stderr, text=True
-    )
+    done = subprocess.run([sys.executable, "-m", *arguments], cwd=ROOT, check=False, capture_output=True, text=True)
+    sys.stderr.write(done.stderr)
     shown = f"$ python -m {' '.join(arguments)}\n{done.stdout}"
-    return f"```text\n{shown}```\n" if done.returncode == 0 else f"```text\n{shown}exit code {done.returncode}\n```\n"
+    if done.returncode:
+        shown += "\n".join([*done.stderr.splitlines()[-1:], f"exit code {done.returncode}\n"])
+    return f"```text\n{shown}```\n"
 
 
 def main() -> int:
