@@ -61,8 +61,9 @@ def test_wait_for_who_stands_still(reader: Start, editor: Editor) -> None:
     """Exit code 3, and the one line of the error names the process; the version is committed."""
     still, well = reader(), reader()
     ready(still, well)
-    still.send_signal(signal.SIGSTOP)
     before = editor.version()
+    eventually(lambda: editor.acknowledged(before))  # it announces after it has started
+    still.send_signal(signal.SIGSTOP)
     done = run("set", f"{TEMPERATURE}=0.2", "--wait", "1")
     assert (done.exit_code, editor.version()) == (3, before + 1)
     assert done.stdout.startswith(f'profile "default": version {before} -> {before + 1}\n')
