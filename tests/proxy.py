@@ -25,6 +25,8 @@ class Proxy:
         """Seconds that each piece is kept, both ways."""
         self.rate = 0.0
         """Bytes a second, both ways; 0: as fast as it goes."""
+        self.held = 0
+        """Pieces that have come and are not yet passed on."""
         self._loop = asyncio.new_event_loop()
         self._open = asyncio.Event()  # of the connections that are taken from now on
         self._server: asyncio.Server | None = None
@@ -146,11 +148,15 @@ class Proxy:
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, passing: asyncio.Event) -> None:
         with suppress(OSError):
             while data := await source.read(16384):
-                if self.delay:
-                    await asyncio.sleep(self.delay)
-                if self.rate:
-                    await asyncio.sleep(len(data) / self.rate)
-                await passing.wait()
+                self.held += 1
+                try:
+                    if self.delay:
+                        await asyncio.sleep(self.delay)
+                    if self.rate:
+                        await asyncio.sleep(len(data) / self.rate)
+                    await passing.wait()
+                finally:
+                    self.held -= 1
                 sink.write(data)
                 await sink.drain()
             sink.close()

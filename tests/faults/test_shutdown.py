@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -50,12 +49,12 @@ def connecting(client: Client, proxy: Proxy) -> None:
 
 def waiting_for_an_answer(client: Client, proxy: Proxy) -> None:
     proxy.stall()
-    time.sleep(HEARTBEAT * 1.2)
+    eventually(lambda: proxy.held)  # the heartbeat's question
 
 
 def reading_a_long_answer(client: Client, proxy: Proxy) -> None:
     proxy.rate = 100
-    time.sleep(HEARTBEAT * 1.2)
+    eventually(lambda: proxy.held)
 
 
 @pytest.fixture
