@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from hotconfig._content import ACTIVE, PROFILE, missing
-from hotconfig._edits import Edit, edit_of
+from hotconfig._edits import Edit, Written, edit_of
 from hotconfig._write import config_state
 from hotconfig.errors import HotConfigError
 from hotconfig.models import ConfigHistory, config_documents
@@ -18,6 +18,9 @@ from hotconfig.snapshot import split_path
 
 Document = dict[str, Any]
 History = sa.Select[ConfigHistory]
+
+EMPTY_WENT: Document = {"": {"old": {}, "new": None}}
+"""The changes of the row that tells that a document without domains is published no longer."""
 
 
 def published(session: Session, name: str) -> Document | None:
@@ -85,8 +88,8 @@ def as_of(
         _check_beginning(session, whose)
         return None
     # A row tells the document after its change: if that still has the domain that was deleted, it is the last one
-    # before the whole document went.
-    if last.action == "delete" and last.domain in last.snapshot:
+    # before the whole document went; an empty one has none.
+    if last.action == "delete" and (last.domain in last.snapshot or last.changes == EMPTY_WENT):
         return None
     return {**last.snapshot, "version": last.version}
 
@@ -95,7 +98,8 @@ def _check_beginning(session: Session, whose: sa.ColumnElement[bool]) -> None:
     """Refuse to tell what came before a history that does not begin with the document's creation."""
     first = sa.select(sa.func.min(ConfigHistory.version)).where(whose).scalar_subquery()
     rows = session.scalars(sa.select(ConfigHistory).where(whose, ConfigHistory.version == first)).all()
-    if rows and not {row.domain for row in rows if row.action == "create"} >= rows[-1].snapshot.keys():
+    created = {row.domain for row in rows if row.action == "create"}
+    if rows and not (created and created >= rows[-1].snapshot.keys()):
         raise HotConfigError(
             f"the history of {rows[-1].document} begins with version {rows[-1].version}: what came before was pruned, "
             "and cannot be shown or brought back"
@@ -124,12 +128,23 @@ def newest_change(session: Session, name: str) -> int:
     return session.scalar(newest.where(ConfigHistory.profile_id == profile_ids(session, name)[0])) or 0
 
 
-def versions(session: Session, documents: Collection[str], *, before: int) -> dict[str, int]:
-    """The newest version of each of these documents in the history before a row of it."""
-    newest = sa.select(ConfigHistory.document, sa.func.max(ConfigHistory.version)).group_by(ConfigHistory.document)
-    # All of them in one pass: the history has no index of documents.
-    found = session.execute(newest.where(ConfigHistory.id < before))
-    return {document: version for document, version in found if document in documents}
+def versions_before(session: Session, written: Written) -> dict[str, int]:
+    """The version that each document had before a write changed it; 0: there was none."""
+    names = {edit.document: edit.document for edit in written.edits}
+    for edit in written.edits:
+        old, _ = edit.changes.get("name", (None, None))
+        if edit.domain == "profile" and edit.document.startswith(PROFILE) and isinstance(old, str):
+            names[edit.document] = PROFILE + old  # what it was called
+    name = sa.func.unnest(sa.literal([*names.values()], ARRAY(sa.Text))).column_valued("name")
+    newest = (
+        sa.select(ConfigHistory.version)
+        .where(ConfigHistory.document == name, ConfigHistory.id < min((edit.id for edit in written.edits), default=0))
+        .order_by(ConfigHistory.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    found = {row[0]: row[1] for row in session.execute(sa.select(name, newest))}
+    return {document: found[before] or 0 for document, before in names.items()}
 
 
 def filtered(

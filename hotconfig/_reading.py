@@ -188,10 +188,8 @@ class Reading:
 
     def versions_before(self, written: Written) -> dict[str, int]:
         """The version that each document had before a write, or its dry run, changed it; 0: there was none."""
-        first = min((edit.id for edit in written.edits), default=0)
-        documents = {edit.document for edit in written.edits}
         with self._reading() as session:
-            return dict.fromkeys(documents, 0) | _past.versions(session, documents, before=first)
+            return _past.versions_before(session, written)
 
     def export(self, profiles: Sequence[str] | None = None) -> dict[str, object]:
         """Profiles as plain data, for JSON or YAML: what `import_` takes. The same profiles always give the same data.

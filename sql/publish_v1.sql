@@ -65,7 +65,8 @@ END
 $$;
 
 -- The difference of two documents, a row for each top-level key (the domain) that differs. An object is compared field
--- by field; any other value stands under the empty field name.
+-- by field; any other value stands under the empty field name. The empty document has no key to tell that it came or
+-- went: that stands under the empty field of the empty domain.
 CREATE FUNCTION @extschema@.config_difference(old jsonb, new jsonb)
 RETURNS TABLE (domain text, action text, changes jsonb)
 LANGUAGE sql IMMUTABLE AS $$
@@ -86,6 +87,10 @@ LANGUAGE sql IMMUTABLE AS $$
                   FROM jsonb_object_keys(v.old || v.new) AS k (field)
                   WHERE v.old -> k.field IS DISTINCT FROM v.new -> k.field) AS f (changes)
     WHERE o.value IS DISTINCT FROM n.value
+    UNION ALL
+    SELECT '', CASE WHEN old IS NULL THEN 'create' ELSE 'delete' END,
+           jsonb_build_object('', jsonb_build_object('old', old, 'new', new))
+    WHERE coalesce(old, new) = '{}' AND (old IS NULL OR new IS NULL)
 $$;
 
 -- The one pass that makes a version of everything this transaction has marked. Documents must not depend on the

@@ -115,7 +115,7 @@ class State:
         rows = [
             Row(version, key, name, domain, action, self.actor, self.note, fields, before if after is None else after)
             for key, name, before, after in changes
-            for domain, action, fields in difference(key, before or {}, after or {})
+            for domain, action, fields in difference(key, before, after)
         ]
         return replace(
             self,
@@ -134,8 +134,11 @@ class State:
         return documents[0] if documents else None
 
 
-def difference(key: int | None, old: Json, new: Json) -> Iterator[tuple[str, str, Json]]:
+def difference(key: int | None, given: Json | None, wanted: Json | None) -> Iterator[tuple[str, str, Json]]:
     """Domain, action and changes: field by field if there are any, else of one without a name."""
+    old, new = given or {}, wanted or {}
+    if not old and not new and given != wanted:
+        yield "", "create" if given is None else "delete", {"": {"old": given, "new": wanted}}
     for domain in sorted(old.keys() | new.keys()):
         there = [document[domain] for document in (old, new) if domain in document]
         if len(there) == 2 and there[0] == there[1]:

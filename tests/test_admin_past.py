@@ -130,6 +130,18 @@ def test_a_document_of_your_own(admin: Admin, editor: Editor) -> None:
             admin.document("own", version=version)
 
 
+def test_an_empty_document(admin: Admin, editor: Editor) -> None:
+    """It is there, though it holds nothing, until it goes; who published it and who took it back is told."""
+    for before in (None, '{"a": 1}', '{"a": {}}'):
+        editor.publish("own", before)
+        empty, gone = editor.publish("own", "{}"), editor.publish("own", None)
+        assert admin.document("own", version=empty) == {"version": empty}
+        with pytest.raises(NoSuchDocument, match="own"):
+            admin.document("own", version=gone)
+    made = {edit.version for edit in admin.history(document="own")}
+    assert made == set(range(min(made), editor.version() + 1))
+
+
 def test_an_incomplete_profile_is_shown_as_document_only(admin: Admin, editor: Editor) -> None:
     """A snapshot of it is refused with what is missing."""
     editor.run("INSERT INTO config_profiles (name) VALUES ('half')")

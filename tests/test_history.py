@@ -206,15 +206,17 @@ def test_the_checks(connect: Connect, row: Row, constraint: str | None) -> None:
         ({"a": None}, {"b": 1}, [("a", "delete", {}), ("b", "create", {"": (None, 1)})]),
         ({"a": {}}, {"a": {}, "b": {}}, [("b", "create", {})]),
         ({"a": {"x": 1}, "b": 2}, None, [("a", "delete", {"x": (1, None)}), ("b", "delete", {"": (2, None)})]),
+        (None, {}, [("", "create", {"": (None, {})})]),
+        ({}, None, [("", "delete", {"": ({}, None)})]),
+        ({"a": {}}, {}, [("a", "delete", {})]),
     ],
 )
 def test_documents_of_ones_own(connect: Connect, old: object, new: object, rows: list[Row]) -> None:
     """The top-level key is the domain; objects are compared field by field, all else is one nameless field."""
     editor = connect()
     publish = "SELECT config_publish('own', %s)"
-    editor.execute(publish, [old and json.dumps(old)])
-
-    editor.execute(publish, [new and json.dumps(new)])
+    for content in (old, new):
+        editor.execute(publish, [None if content is None else json.dumps(content)])
 
     found = history(editor, "document", "profile_id", "domain", "action", "changes", "snapshot")
     assert [row[:2] for row in found] == [("own", None)] * len(rows)
@@ -222,7 +224,7 @@ def test_documents_of_ones_own(connect: Connect, old: object, new: object, rows:
         (domain, action, {field: {"old": o, "new": n} for field, (o, n) in changes.items()})
         for domain, action, changes in rows
     ]
-    assert all(row[5] == (new or old) for row in found)
+    assert all(row[5] == (old if new is None else new) for row in found)
 
 
 def test_every_version_has_its_rows(connect: Connect) -> None:

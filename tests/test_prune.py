@@ -65,6 +65,8 @@ def test_what_was_before_cannot_be_told(admin: Admin, editor: Editor) -> None:
     renamed = admin.update("later", {TEMPERATURE: 0.2}).version
     own = editor.publish("own", '{"a": 1}')
     editor.publish("own", '{"a": 2}')
+    emptied = editor.publish("emptied", '{"a": 1}')
+    editor.publish("emptied", "{}")
     at = now(editor)
     prune(editor, at)
     pruned = rf"history of profile/later begins with version {renamed}: what came before was pruned"
@@ -75,8 +77,9 @@ def test_what_was_before_cannot_be_told(admin: Admin, editor: Editor) -> None:
             admin.rollback(None, to=version)
     with pytest.raises(HotConfigError, match=pruned):
         admin.rollback(None)
-    with pytest.raises(HotConfigError, match="history of own begins"):
-        admin.document("own", version=own)
+    for document, version in (("own", own), ("emptied", emptied)):
+        with pytest.raises(HotConfigError, match=f"history of {document} begins"):
+            admin.document(document, version=version)
     assert admin.snapshot(version=renamed).profile.name == "later"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hotconfig._content import ACTIVE, PROFILE
-from hotconfig._edits import Edit, Written
+from hotconfig._edits import Written
 from hotconfig.admin import Admin
 from hotconfig.cli import options, output
 from hotconfig.cli.waiting import wait_after_commit
@@ -50,26 +50,13 @@ def _documents(admin: Admin, profile: str | None, written: Written) -> Iterator[
 
     An activation changes the one that was the default, too. If nothing differed, it is the one that was meant.
     """
-    first_rows = {edit.document: edit for edit in reversed(written.edits)}
-    if not first_rows:
+    if not written.edits:
         found = admin.document(ACTIVE if profile is None else PROFILE + profile)
         yield PROFILE + found["profile"]["name"], found["version"], found["version"]
-    for first in sorted(first_rows.values(), key=lambda edit: (edit.document != PROFILE + (profile or ""), edit.id)):
-        # Not asked before the write: somebody else might have made a version in between.
-        earlier = admin.history(document=_name_before(first.document, written), before=first.id, limit=1)
-        yield first.document, earlier[0].version if earlier else 0, written.version
-
-
-def _of_itself(document: str, written: Written) -> Edit | None:
-    """What was done to the profile as such, if anything was."""
-    return next((edit for edit in written.edits if edit.document == document and edit.domain == "profile"), None)
-
-
-def _name_before(document: str, written: Written) -> str:
-    """What a document was called before it was written."""
-    edit = _of_itself(document, written)
-    old, _ = (None, None) if edit is None else edit.changes.get("name", (None, None))
-    return PROFILE + old if isinstance(old, str) else document
+    # Not asked before the write: somebody else might have made a version in between.
+    before = admin.versions_before(written)
+    for document in sorted(before, key=lambda document: document != PROFILE + (profile or "")):
+        yield document, before[document], written.version
 
 
 def _say(document: str, before: int, after: int, written: Written, *, dry_run: bool, changes: bool) -> None:
@@ -77,12 +64,13 @@ def _say(document: str, before: int, after: int, written: Written, *, dry_run: b
     if not written.edits:
         output.say(f'profile "{name}": version {after}, nothing differs')
         return
-    itself = _of_itself(document, written)
+    edits = [edit for edit in written.edits if edit.document == document]
+    deleted = any(edit.domain == "profile" and edit.action == "delete" for edit in edits)
     output.say(
         f'profile "{name}": version {before} -> ',
         (str(after), "bold"),
-        ", deleted" if itself is not None and itself.action == "delete" else "",
+        ", deleted" if deleted else "",
         (", dry run: nothing was saved" if dry_run else "", "yellow"),
     )
     if changes:
-        output.print_changes(edit for edit in written.edits if edit.document == document)
+        output.print_changes(edits)
