@@ -33,17 +33,20 @@ migrations.downgrade(sys.argv[1])
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.Path:
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is in it, unpacked."""
     directory = tmp_path_factory.mktemp("wheel")
     subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", directory, ROOT],
         check=True,
     )
     (file,) = directory.glob("*.whl")
-    return zipfile.Path(file)
+    with zipfile.ZipFile(file) as archive:
+        archive.extractall(directory / "unpacked")
+    return directory / "unpacked"
 
 
-def test_it_holds_the_package_and_its_migrations(wheel: zipfile.Path) -> None:
+def test_it_holds_the_package_and_its_migrations(wheel: Path) -> None:
     """alembic/ and sql/ are inside the package, typing and licence marked; tests are not shipped."""
     assert (wheel / "hotconfig/py.typed").exists()
     assert (wheel / "hotconfig/_alembic/versions/0001_initial.py").exists()
@@ -53,7 +56,7 @@ def test_it_holds_the_package_and_its_migrations(wheel: zipfile.Path) -> None:
     assert {name.split("-")[0] for name in top} == {"hotconfig"}
 
 
-def test_what_it_says_of_itself(wheel: zipfile.Path) -> None:
+def test_what_it_says_of_itself(wheel: Path) -> None:
     """Licence, Python, typing, extras, the command: what an installer and an index show."""
     (info,) = [file for file in wheel.iterdir() if file.name.endswith(".dist-info")]
     said = email.message_from_string((info / "METADATA").read_text("utf-8"))
@@ -78,18 +81,17 @@ def test_the_sdist_is_whole(tmp_path: Path) -> None:
     assert not [name for name in shipped if name.startswith((".venv", "dist/", "build/"))]
 
 
-def test_it_migrates_and_serves(wheel: zipfile.Path, server: Server, tmp_path: Path) -> None:
+def test_it_migrates_and_serves(wheel: Path, server: Server, tmp_path: Path) -> None:
     """Outside the checkout, the wheel's own copy of the migrations is the one that runs."""
-    wheel.root.extractall(tmp_path)
     url = server.create_database("from_wheel", "template0")
     try:
         done = subprocess.run(
-            [sys.executable, "-c", PROGRAM, url, str(tmp_path)],
+            [sys.executable, "-c", PROGRAM, url, str(wheel)],
             check=False,
             capture_output=True,
             text=True,
             cwd=tmp_path,
-            env={"PYTHONPATH": str(tmp_path)},
+            env={"PYTHONPATH": str(wheel)},
         )
     finally:
         server.drop_database("from_wheel")
