@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import psycopg
 import sqlalchemy as sa
 from psycopg.conninfo import make_conninfo
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.orm.exc import StaleDataError
 
 from hotconfig._refusal import refusal, unavailable
@@ -83,3 +85,8 @@ def translation(error: psycopg.Error, target: Target, schema: str, needs: str) -
     if sqlstate[:2] in ("22", "23", "P0") or (not sqlstate and isinstance(error, psycopg.DataError)):
         return InvalidConfig(f"the database refuses it: {text.rstrip('.')}.{hint}")
     return refusal(sqlstate, text, target, schema)
+
+
+def one_of(column: sa.ColumnElement[str] | InstrumentedAttribute[str], values: Sequence[str]) -> sa.ColumnElement[bool]:
+    """Whether a column has one of these values, in one parameter: of more than 65,535 the server takes none."""
+    return column == sa.any_(sa.literal(values, ARRAY(sa.Text)))

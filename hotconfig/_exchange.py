@@ -17,12 +17,12 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from pydantic import ValidationError
-from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import InstrumentedAttribute, Session, joinedload
 
 from hotconfig import _past, _rows
 from hotconfig._content import PROFILE, missing
 from hotconfig._edits import difference, told
+from hotconfig._engine import one_of
 from hotconfig._rows import SETTINGS, Values
 from hotconfig.errors import InvalidConfig, VersionConflict
 from hotconfig.models import ConfigHistory, ConfigProfile, config_documents
@@ -71,7 +71,7 @@ def export(session: Session, names: Collection[str] | None) -> dict[str, object]
     if names is None:
         columns = columns.where(config_documents.c.name.startswith(PROFILE))
     else:
-        columns = columns.where(_one_of(config_documents.c.name, [PROFILE + name for name in names]))
+        columns = columns.where(one_of(config_documents.c.name, [PROFILE + name for name in names]))
     documents = {document["profile"]["name"]: document for document in session.scalars(columns)}
     for name in names or ():
         if name not in documents:
@@ -207,7 +207,7 @@ def store(session: Session, wanted: Wanted, *, prune: bool, expect_version: int 
     names = list(wanted.profiles)
     _expect(session, names, prune=prune, expect_version=expect_version)
     everything = [joinedload(relation) for relation in RELATIONS.values()]
-    found = session.scalars(sa.select(ConfigProfile).options(*everything).where(_one_of(ConfigProfile.name, names)))
+    found = session.scalars(sa.select(ConfigProfile).options(*everything).where(one_of(ConfigProfile.name, names)))
     rows = {row.name: row for row in found}
     for name in sorted(names):
         if name not in rows:
@@ -225,13 +225,13 @@ def store(session: Session, wanted: Wanted, *, prune: bool, expect_version: int 
     if wanted.default is not None and not rows[wanted.default].is_default:
         _rows.make_default(session, rows[wanted.default].id)
     if prune:
-        session.execute(sa.delete(ConfigProfile).where(~_one_of(ConfigProfile.name, names)))
+        session.execute(sa.delete(ConfigProfile).where(~one_of(ConfigProfile.name, names)))
 
 
 def _expect(session: Session, names: Sequence[str], *, prune: bool, expect_version: int | None) -> None:
     """See to it that nothing is overwritten which this transaction has not seen: the server checks at the end."""
     documents = [PROFILE + name for name in names]
-    whose = config_documents.c.name.startswith(PROFILE) if prune else _one_of(config_documents.c.name, documents)
+    whose = config_documents.c.name.startswith(PROFILE) if prune else one_of(config_documents.c.name, documents)
     columns = sa.select(config_documents.c.name, config_documents.c.version).where(whose)
     versions = {row.name: row.version for row in session.execute(columns)}
     for name, version in sorted(versions.items()):
@@ -242,8 +242,3 @@ def _expect(session: Session, names: Sequence[str], *, prune: bool, expect_versi
             raise VersionConflict(" ".join([conflict, *changes]))
     expected = dict.fromkeys(documents) | versions
     session.execute(sa.select(sa.func.set_config("hotconfig.expect_version", json.dumps(expected), True)))
-
-
-def _one_of(column: sa.ColumnElement[str] | InstrumentedAttribute[str], names: Sequence[str]) -> sa.ColumnElement[bool]:
-    # An array and not IN: the server takes 65,535 parameters.
-    return column == sa.any_(sa.literal(names, ARRAY(sa.Text)))

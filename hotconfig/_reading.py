@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import sqlalchemy as sa
+from pydantic import TypeAdapter
 from sqlalchemy.orm import Session
 
 from hotconfig import _exchange, _fleet, _past
@@ -22,6 +23,8 @@ from hotconfig.errors import NoSuchDocument, NoSuchProfile
 from hotconfig.models import ConfigHistory, config_documents
 from hotconfig.profile import ProfileConfig, ProfileInfo
 from hotconfig.snapshot import Change, changed_paths
+
+PROFILES = TypeAdapter(list[ProfileInfo])
 
 
 class Reading:
@@ -46,12 +49,11 @@ class Reading:
 
     def profiles(self) -> list[ProfileInfo]:
         """All profiles, by name."""
-        documents = sa.select(config_documents.c.document["profile"]).where(
-            config_documents.c.name.startswith(PROFILE), config_documents.c.document.is_not(None)
-        )
+        # As one JSON text, which Pydantic reads faster than 10,000 rows.
+        documents = sa.select(sa.cast(sa.func.json_agg(config_documents.c.profile), sa.Text))
         with self._reading() as session:
-            found = [ProfileInfo.model_validate(profile) for profile in session.scalars(documents)]
-        return sorted(found, key=lambda profile: profile.name)
+            found = session.scalar(documents.where(config_documents.c.profile.is_not(None)))
+        return sorted(PROFILES.validate_json(found or "[]"), key=lambda profile: profile.name)
 
     def documents(self) -> list[str]:
         """The names of all documents that are there, sorted: `profile/<name>` of each profile, and your own."""

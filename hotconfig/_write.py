@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, defer
 
 from hotconfig._content import PROFILE, parse
 from hotconfig._edits import Written, edit_of
+from hotconfig._engine import one_of
 from hotconfig.errors import VersionConflict
 from hotconfig.models import ConfigHistory, config_documents
 from hotconfig.profile import ProfileConfig
@@ -60,8 +61,7 @@ def writing(
             "hotconfig.note": note or "",
             "hotconfig.expect_version": json.dumps(expected) if expected else "",
         }
-        for name, value in settings.items():
-            session.execute(sa.select(sa.func.set_config(name, value, True)))
+        session.execute(sa.select(*[sa.func.set_config(name, value, True) for name, value in settings.items()]))
         current = Writing(session)
         yield current
         session.flush()
@@ -70,8 +70,9 @@ def writing(
         if ours:
             made = sa.select(ConfigHistory).where(ConfigHistory.version == version).order_by(ConfigHistory.id)
             made = made.options(defer(ConfigHistory.snapshot))  # a document for each row: most of what would be sent
-            current.written = Written(version, tuple(map(edit_of, session.scalars(made))))
-            _validate(session, version)
+            edits = tuple(map(edit_of, session.scalars(made)))
+            current.written = Written(version, edits)
+            _validate(session, sorted({edit.document for edit in edits if edit.document.startswith(PROFILE)}))
         else:
             # Nothing differed. Whoever expected another version is told so all the same.
             _check_expected(session, expected)
@@ -80,15 +81,10 @@ def writing(
             transaction.rollback()
 
 
-def _validate(session: Session, version: int) -> None:
-    documents = session.execute(
-        sa.select(config_documents.c.name, sa.cast(config_documents.c.document, sa.Text)).where(
-            config_documents.c.version == version,
-            config_documents.c.name.startswith(PROFILE),
-            config_documents.c.document.is_not(None),
-        )
-    )
-    for name, document in documents:
+def _validate(session: Session, documents: Sequence[str]) -> None:
+    columns = sa.select(config_documents.c.name, sa.cast(config_documents.c.document, sa.Text))
+    written = columns.where(one_of(config_documents.c.name, documents), config_documents.c.document.is_not(None))
+    for name, document in session.execute(written):
         parse(ProfileConfig, document.encode(), name)
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    Computed,
     DateTime,
     FetchedValue,
     ForeignKey,
@@ -205,12 +206,20 @@ config_documents = Table(
     Column("version", BigInteger, nullable=False),
     Column("token", Uuid[UUID](), nullable=False),
     Column("document", JSONB),
+    Column(
+        "profile",
+        JSONB,
+        # As PostgreSQL shows it, so that autogenerate finds no difference.
+        Computed(
+            "CASE WHEN name ~~ 'profile/%'::text THEN document -> 'profile'::text ELSE NULL::jsonb END", persisted=True
+        ),
+    ),
     CheckConstraint("jsonb_typeof(document) = 'object'", name="config_documents_object"),
     CheckConstraint("NOT document ? 'version'", name="config_documents_version_reserved"),
     Index(
         "config_documents_profile",
-        text("((document #>> '{profile,id}'::text[])::integer)"),
-        postgresql_where=text("name LIKE 'profile/%'"),
+        text("((profile ->> 'id')::integer)"),
+        postgresql_where=text("profile IS NOT NULL"),
     ),
 )
 """What readers load; a null document was deleted or renamed."""

@@ -139,8 +139,7 @@ BEGIN
     IF marked.all_profiles THEN
         marked.profiles := ARRAY(
             SELECT id FROM @extschema@.config_profiles
-            UNION SELECT (document #>> '{profile,id}')::integer FROM @extschema@.config_documents
-            WHERE name LIKE 'profile/%' AND document IS NOT NULL);
+            UNION SELECT (profile ->> 'id')::integer FROM @extschema@.config_documents WHERE profile IS NOT NULL);
     END IF;
     IF marked.profiles IS NOT NULL THEN
         active := @extschema@.config_default_document();
@@ -149,8 +148,8 @@ BEGIN
                         FILTER (WHERE o.document IS DISTINCT FROM n.document), '{}'),
                coalesce(array_agg(o.name) FILTER (WHERE o.name IS NOT NULL AND o.name IS DISTINCT FROM n.name), '{}')
         FROM @extschema@.config_profile_documents(marked.profiles) n
-        FULL JOIN (SELECT (document #>> '{profile,id}')::integer AS id, name, document FROM @extschema@.config_documents
-                   WHERE name LIKE 'profile/%' AND (document #>> '{profile,id}')::integer = ANY (marked.profiles)) o
+        FULL JOIN (SELECT (profile ->> 'id')::integer AS id, name, document FROM @extschema@.config_documents
+                   WHERE profile IS NOT NULL AND (profile ->> 'id')::integer = ANY (marked.profiles)) o
              ON o.id = n.id
         INTO changes, left_;
     END IF;
