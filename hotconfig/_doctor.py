@@ -292,12 +292,15 @@ def _notifications(place: Place) -> Told:
 
 def _processes(place: Place) -> Told:
     entries = [row[0] for row in place.connection.execute(_fleet.REGISTRY)]
-    members = [member for _, member in _fleet.members(entries, place.schema, newest=0)]
+    newest = _value(place, f"SELECT version FROM {qualified('config_state', place.schema)}")
+    assert isinstance(newest, int)
+    members = [member for _, member in _fleet.members(entries, place.schema, newest)]
     rejecting = sorted({f"{_fleet.process(each)} ({each.document})" for each in members if each.rejected})
     if rejecting:
         text = f"the newest document does not validate in {', '.join(rejecting)}"
         return "warning", text, f"{place.command('rollback')}, or deploy code that accepts it"
-    return OK, f"{len(members)} connected", ""
+    behind = sum(member.behind > 0 for member in members)
+    return OK, f"{len(members)} connected" + (f", {behind} not at the newest version yet" if behind else ""), ""
 
 
 def _document(place: Place, name: str) -> bytes | None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, cast
+
+import sqlalchemy as sa
 
 from hotconfig.models import ConfigHistory
 from hotconfig.snapshot import join_path
@@ -16,6 +18,17 @@ Action = Literal["create", "update", "delete", "activate"]
 # What a line shows of a value, in characters.
 WIDTH = 60
 BEFORE = 20  # of them before the first difference
+TOLD = 5  # edits that a message shows
+
+WENT = (ConfigHistory.action == "delete") & (
+    ConfigHistory.snapshot.has_key(ConfigHistory.domain)
+    | (ConfigHistory.changes == sa.literal({"": {"old": {}, "new": None}}, ConfigHistory.changes.type))
+)
+"""Whether a document went with a row of the history.
+
+A row tells the document behind its change: if that still has the domain that was deleted, it is the last one before
+the whole document went. An empty one had no domain, and its row says so.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +66,12 @@ class Written:
     Attributes:
         version: the new version, or the present one if nothing differed.
         edits: the history rows that it made; none if nothing differed.
+        old_versions: of each document that it changed, as it is called now, the version before; 0: there was none.
     """
 
     version: int
     edits: tuple[Edit, ...]
+    old_versions: Mapping[str, int]
 
 
 def edit_of(row: ConfigHistory) -> Edit:
@@ -81,11 +96,13 @@ def lines(edit: Edit) -> Iterator[tuple[str, str, str]]:
         yield path, *difference(old, new)
 
 
-def told(edits: Iterable[Edit]) -> Iterator[str]:
-    """A sentence for each edit, for whoever was too late."""
-    for edit in edits:
+def told(edits: Sequence[Edit]) -> Iterator[str]:
+    """A sentence for each edit, for whoever was too late; of many the first ones."""
+    for edit in edits[:TOLD]:
         changed = (f"{path} {old or 'nothing'} -> {new or 'nothing'}" for path, old, new in lines(edit))
         yield f"Version {edit.version} by {edit.actor}: {', '.join(changed)}."
+    if len(edits) > TOLD:
+        yield f"And there are later ones, until version {edits[-1].version}."
 
 
 def difference(old: object, new: object) -> tuple[str, str]:

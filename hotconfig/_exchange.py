@@ -205,7 +205,7 @@ def _unknown(at: At, given: Mapping[Any, object], known: Collection[str]) -> Ite
 def store(session: Session, wanted: Wanted, *, prune: bool, expect_version: int | None) -> None:
     """Make the profiles what is wanted; what is equal is not written. Raises VersionConflict."""
     names = list(wanted.profiles)
-    _expect(session, names, prune=prune, expect_version=expect_version)
+    seen = _expect(session, names, prune=prune, expect_version=expect_version)
     everything = [joinedload(relation) for relation in RELATIONS.values()]
     found = session.scalars(sa.select(ConfigProfile).options(*everything).where(one_of(ConfigProfile.name, names)))
     rows = {row.name: row for row in found}
@@ -225,11 +225,15 @@ def store(session: Session, wanted: Wanted, *, prune: bool, expect_version: int 
     if wanted.default is not None and not rows[wanted.default].is_default:
         _rows.make_default(session, rows[wanted.default].id)
     if prune:
-        session.execute(sa.delete(ConfigProfile).where(~one_of(ConfigProfile.name, names)))
+        # And not whatever is there by now: somebody may have created another one.
+        session.execute(sa.delete(ConfigProfile).where(one_of(ConfigProfile.name, sorted(seen - set(names)))))
 
 
-def _expect(session: Session, names: Sequence[str], *, prune: bool, expect_version: int | None) -> None:
-    """See to it that nothing is overwritten which this transaction has not seen: the server checks at the end."""
+def _expect(session: Session, names: Sequence[str], *, prune: bool, expect_version: int | None) -> set[str]:
+    """See to it that nothing is overwritten which this transaction has not seen: the server checks at the end.
+
+    Returns the names of the profiles that it has seen.
+    """
     documents = [PROFILE + name for name in names]
     whose = config_documents.c.name.startswith(PROFILE) if prune else one_of(config_documents.c.name, documents)
     columns = sa.select(config_documents.c.name, config_documents.c.version).where(whose)
@@ -237,8 +241,9 @@ def _expect(session: Session, names: Sequence[str], *, prune: bool, expect_versi
     for name, version in sorted(versions.items()):
         if expect_version is not None and version > expect_version:
             rows = _past.filtered(sa.select(ConfigHistory), document=name)
-            changes = told(_past.after(session, rows, expect_version, versions=5))
+            changes = told(_past.after(session, rows, expect_version))
             conflict = f'document "{name}" has changed since version {expect_version}.'
             raise VersionConflict(" ".join([conflict, *changes]))
     expected = dict.fromkeys(documents) | versions
     session.execute(sa.select(sa.func.set_config("hotconfig.expect_version", json.dumps(expected), True)))
+    return {document.removeprefix(PROFILE) for document in versions}

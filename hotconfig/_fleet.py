@@ -27,6 +27,7 @@ REGISTRY = """
 """
 # What stands in the place of a document for those who follow the history, and are no members.
 HISTORY = "(history)"
+LONGEST = 63  # bytes of an entry: the server cuts it
 
 PAUSES = 0.05, 1.2, 0.5  # seconds between two looks: the first, the growth, the longest
 
@@ -91,7 +92,7 @@ def members(entries: Iterable[str], schema: str, newest: int) -> list[tuple[str,
         if match is None:
             continue
         version, rejected, who, complete, document = match.groups()
-        if document == HISTORY:
+        if document == HISTORY or (document and len(text) == LONGEST and HISTORY.startswith(document)):
             continue
         host, _, pid = who.rpartition(".")
         if not (complete and host and pid.isdecimal()):  # a process id that was cut would be another one's

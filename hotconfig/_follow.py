@@ -59,7 +59,10 @@ def follow(
                     raise HotConfigError(f"there is no version {seen} yet: the newest one is {item.version}")
                 yield seen
             elif item.rewound:
-                yield HotConfigError(f"the database stepped back to version {item.version}: later ones are lost")
+                yield HotConfigError(
+                    f"the database stepped back to version {item.version}: later ones are lost, and if there were any, "
+                    "those before may have been made again by others"
+                )
                 seen = min(seen, item.version)
             try:
                 while seen < item.version:

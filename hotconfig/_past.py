@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session, defer
 
 from hotconfig._content import ACTIVE, PROFILE, missing
-from hotconfig._edits import Edit, Written, edit_of
+from hotconfig._edits import WENT, Edit, edit_of
 from hotconfig._write import config_state
 from hotconfig.errors import HotConfigError
 from hotconfig.models import ConfigHistory, config_documents
@@ -18,9 +18,6 @@ from hotconfig.snapshot import split_path
 
 Document = dict[str, Any]
 History = sa.Select[ConfigHistory]
-
-EMPTY_WENT: Document = {"": {"old": {}, "new": None}}
-"""The changes of the row that tells that a document without domains is published no longer."""
 
 
 def published(session: Session, name: str) -> Document | None:
@@ -46,57 +43,62 @@ def check_version(session: Session, version: int) -> None:
         raise HotConfigError(f"there is no version {version} yet: the newest one is {newest}")
 
 
-def profile_ids(session: Session, name: str) -> list[int]:
-    """The ids of the profiles that have or had this name: the living one first, then from the newest on."""
-    rows = (
-        sa.select(ConfigHistory.profile_id)
-        .where(ConfigHistory.document == PROFILE + name, ConfigHistory.profile_id.is_not(None))
-        .group_by(ConfigHistory.profile_id)
-        .order_by(sa.func.max(ConfigHistory.id).desc())
-    )
-    ids = [id_ for id_ in session.scalars(rows) if id_ is not None]
-    living = published(session, PROFILE + name)
-    if living is not None:
-        id_ = living["profile"]["id"]
-        ids = [id_, *(each for each in ids if each != id_)]
-    if not ids:
-        raise missing(PROFILE + name)
-    return ids
+def profile_ids(session: Session, name: str) -> Iterator[int]:
+    """The ids of the profiles that have or had this name, the newest first; each is older than all of the one before.
+
+    Raises NoSuchProfile if there was none.
+    """
+    document = PROFILE + name
+    living = sa.select(config_documents.c.profile["id"].as_integer())
+    last = session.scalar(living.where(config_documents.c.name == document))
+    if last is not None:
+        yield last
+    rows = sa.select(ConfigHistory.profile_id).order_by(ConfigHistory.id.desc()).limit(1)
+    rows = rows.where(ConfigHistory.document == document, ConfigHistory.profile_id.is_not(None))
+    while True:
+        first = sa.select(sa.func.min(ConfigHistory.id)).where(ConfigHistory.profile_id == last).scalar_subquery()
+        found = session.scalar(rows if last is None else rows.where(ConfigHistory.id < first))
+        if found is None and last is None:
+            raise missing(document)
+        if found is None:
+            return
+        last = found
+        yield last
 
 
 def as_of(
-    session: Session,
-    whose: sa.ColumnElement[bool],
-    *,
-    version: int | None = None,
-    before: int | None = None,
-    at: datetime | None = None,
+    session: Session, whose: sa.ColumnElement[bool], *, version: int | None = None, at: datetime | None = None
 ) -> Document | None:
-    """A document at a version, before one, or at a time, its own version included; None: it was not there.
+    """A document at a version or at a time, its own version included; None: it was not there.
 
     Raises HotConfigError if that was pruned from the history.
     """
-    rows = sa.select(ConfigHistory).where(whose).order_by(ConfigHistory.id.desc()).limit(1)
+    rows = sa.select(ConfigHistory, WENT).where(whose).order_by(ConfigHistory.id.desc()).limit(1)
     if version is not None:
-        rows = rows.where(ConfigHistory.version <= version)
-    if before is not None:
-        rows = rows.where(ConfigHistory.version < before)
+        rows = rows.where(ConfigHistory.id <= _last(ConfigHistory.version, version))
     if at is not None:
-        rows = rows.where(ConfigHistory.timestamp <= at)
-    last = session.scalar(rows)
-    if last is None:
+        rows = rows.where(ConfigHistory.id <= _last(ConfigHistory.timestamp, at))
+    found = session.execute(rows).one_or_none()
+    if found is None:
         _check_beginning(session, whose)
         return None
-    # A row tells the document after its change: if that still has the domain that was deleted, it is the last one
-    # before the whole document went; an empty one has none.
-    if last.action == "delete" and (last.domain in last.snapshot or last.changes == EMPTY_WENT):
-        return None
-    return {**last.snapshot, "version": last.version}
+    last, went = found
+    return None if went else {**last.snapshot, "version": last.version}
+
+
+def _last(column: InstrumentedAttribute[Any], most: object) -> sa.ScalarSelect[int]:
+    """The last row of the history until a version or a time, both of which grow with the id.
+
+    Compared with the id, and not the column itself, since it is the id that the other indexes hold too: so that nothing
+    newer need be read.
+    """
+    rows = sa.select(ConfigHistory.id).where(column <= most)
+    return rows.order_by(column.desc(), ConfigHistory.id.desc()).limit(1).scalar_subquery()
 
 
 def _check_beginning(session: Session, whose: sa.ColumnElement[bool]) -> None:
     """Refuse to tell what came before a history that does not begin with the document's creation."""
-    first = sa.select(sa.func.min(ConfigHistory.version)).where(whose).scalar_subquery()
+    first = sa.select(ConfigHistory.version).where(whose).order_by(ConfigHistory.id).limit(1).scalar_subquery()
     rows = session.scalars(sa.select(ConfigHistory).where(whose, ConfigHistory.version == first)).all()
     created = {row.domain for row in rows if row.action == "create"}
     if rows and not (created and created >= rows[-1].snapshot.keys()):
@@ -107,16 +109,11 @@ def _check_beginning(session: Session, whose: sa.ColumnElement[bool]) -> None:
 
 
 def profile_as_of(
-    session: Session,
-    name: str,
-    *,
-    version: int | None = None,
-    before: int | None = None,
-    at: datetime | None = None,
+    session: Session, name: str, *, version: int | None = None, at: datetime | None = None
 ) -> Document | None:
     """`as_of` a profile, whatever its name was then; else of one that had the name before it."""
     for id_ in profile_ids(session, name):
-        found = as_of(session, ConfigHistory.profile_id == id_, version=version, before=before, at=at)
+        found = as_of(session, ConfigHistory.profile_id == id_, version=version, at=at)
         if found is not None:
             return found
     return None
@@ -124,27 +121,8 @@ def profile_as_of(
 
 def newest_change(session: Session, name: str) -> int:
     """The version of a profile's newest change, its deletion included."""
-    newest = sa.select(sa.func.max(ConfigHistory.version))
-    return session.scalar(newest.where(ConfigHistory.profile_id == profile_ids(session, name)[0])) or 0
-
-
-def versions_before(session: Session, written: Written) -> dict[str, int]:
-    """The version that each document had before a write changed it; 0: there was none."""
-    names = {edit.document: edit.document for edit in written.edits}
-    for edit in written.edits:
-        old, _ = edit.changes.get("name", (None, None))
-        if edit.domain == "profile" and edit.document.startswith(PROFILE) and isinstance(old, str):
-            names[edit.document] = PROFILE + old  # what it was called
-    name = sa.func.unnest(sa.literal([*names.values()], ARRAY(sa.Text))).column_valued("name")
-    newest = (
-        sa.select(ConfigHistory.version)
-        .where(ConfigHistory.document == name, ConfigHistory.id < min((edit.id for edit in written.edits), default=0))
-        .order_by(ConfigHistory.id.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
-    found = {row[0]: row[1] for row in session.execute(sa.select(name, newest))}
-    return {document: found[before] or 0 for document, before in names.items()}
+    whose = ConfigHistory.profile_id == next(profile_ids(session, name))
+    return session.scalar(sa.select(ConfigHistory.version).where(whose).order_by(ConfigHistory.id.desc()).limit(1)) or 0
 
 
 def filtered(
@@ -158,6 +136,7 @@ def filtered(
     until: datetime | None = None,
 ) -> History:
     """The rows that fit all that is given. Raises ValueError if `path` is none or a time is naive."""
+    rows = rows.options(defer(ConfigHistory.snapshot))  # a whole document, which an Edit does not have
     for column, value in (
         (ConfigHistory.document, document),
         (ConfigHistory.domain, domain),
@@ -168,9 +147,11 @@ def filtered(
     for time in (since, until):
         check_aware(time)
     if since is not None:
-        rows = rows.where(ConfigHistory.timestamp >= since)
+        later = sa.select(ConfigHistory.id).where(ConfigHistory.timestamp >= since)
+        later = later.order_by(ConfigHistory.timestamp, ConfigHistory.id).limit(1)
+        rows = rows.where(ConfigHistory.id >= later.scalar_subquery())
     if until is not None:
-        rows = rows.where(ConfigHistory.timestamp <= until)
+        rows = rows.where(ConfigHistory.id <= _last(ConfigHistory.timestamp, until))
     if path is not None:
         first, *steps = split_path(path)
         rows = rows.where(ConfigHistory.domain == first)

@@ -118,8 +118,9 @@ class Known:
 
 
 def announced(channel: str) -> str:
-    """What the entries of an installation begin with: `hotconfig:`, and its schema's name unless that is public."""
-    return as_application_name(channel[:30]) + ":"
+    """What the entries of an installation begin with: `hotconfig:`, and unless that is public `@`, its schema, `:`."""
+    _, named, schema = channel.partition(":")
+    return f"hotconfig:@{as_application_name(schema[:20])}:" if named else "hotconfig:"
 
 
 def as_application_name(text: str) -> str:

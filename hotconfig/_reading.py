@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from hotconfig import _exchange, _fleet, _past
 from hotconfig._content import ACTIVE, PROFILE, missing, parse
-from hotconfig._edits import Edit, Written, edit_of
+from hotconfig._edits import Edit, edit_of
 from hotconfig._engine import engine, translated
 from hotconfig._fleet import Member
 from hotconfig.conninfo import Target
@@ -187,11 +187,6 @@ class Reading:
             HotConfigError: there is no such version yet.
         """
         return _fleet.wait_applied(self._reading, self._schema, version, timeout)
-
-    def versions_before(self, written: Written) -> dict[str, int]:
-        """The version that each document had before a write, or its dry run, changed it; 0: there was none."""
-        with self._reading() as session:
-            return _past.versions_before(session, written)
 
     def export(self, profiles: Sequence[str] | None = None) -> dict[str, object]:
         """Profiles as plain data, for JSON or YAML: what `import_` takes. The same profiles always give the same data.

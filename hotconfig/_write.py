@@ -1,4 +1,4 @@
-"""One writing transaction: who and why, what it was based on, what it made. Used by Admin alone."""
+"""One writing transaction: who and why, what it was based on, what it made."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session, defer
 
 from hotconfig._content import PROFILE, parse
-from hotconfig._edits import Written, edit_of
+from hotconfig._edits import WENT, Edit, Written, edit_of
 from hotconfig._engine import one_of
 from hotconfig.errors import VersionConflict
 from hotconfig.models import ConfigHistory, config_documents
@@ -29,7 +30,7 @@ OURS = (config_state.c.txid == sa.func.pg_current_xact_id()) & (config_state.c.b
 STATE = sa.select(config_state.c.version, sa.func.coalesce(OURS, False))
 
 
-NOTHING = Written(0, ())
+NOTHING = Written(0, (), {})
 
 
 @dataclass(slots=True)
@@ -71,14 +72,32 @@ def writing(
             made = sa.select(ConfigHistory).where(ConfigHistory.version == version).order_by(ConfigHistory.id)
             made = made.options(defer(ConfigHistory.snapshot))  # a document for each row: most of what would be sent
             edits = tuple(map(edit_of, session.scalars(made)))
-            current.written = Written(version, edits)
+            current.written = Written(version, edits, _old_versions(session, edits))
             _validate(session, sorted({edit.document for edit in edits if edit.document.startswith(PROFILE)}))
         else:
             # Nothing differed. Whoever expected another version is told so all the same.
             _check_expected(session, expected)
-            current.written = Written(version, ())
+            current.written = Written(version, (), {})
         if dry_run:
             transaction.rollback()
+
+
+def _old_versions(session: Session, edits: Sequence[Edit]) -> dict[str, int]:
+    names = {edit.document: edit.document for edit in edits}
+    for edit in edits:
+        old, _ = edit.changes.get("name", (None, None))
+        if edit.domain == "profile" and edit.document.startswith(PROFILE) and isinstance(old, str):
+            names[edit.document] = PROFILE + old  # what it was called
+    name = sa.func.unnest(sa.literal([*names.values()], ARRAY(sa.Text))).column_valued("name")
+    newest = (
+        sa.select(sa.case((WENT, 0), else_=ConfigHistory.version))
+        .where(ConfigHistory.document == name, ConfigHistory.id < edits[0].id)
+        .order_by(ConfigHistory.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    found = {row[0]: row[1] for row in session.execute(sa.select(name, newest))}
+    return {document: found[old] or 0 for document, old in names.items()}
 
 
 def _validate(session: Session, documents: Sequence[str]) -> None:

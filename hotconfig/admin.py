@@ -1,4 +1,4 @@
-"""Admin: the only code of hotconfig that writes configuration. Plain SQL may do the same.
+"""Admin: writes configuration, as plain SQL may do too.
 
     from hotconfig.admin import Admin
 
@@ -178,19 +178,22 @@ class Admin(Reading):
             session = current.session
             name = _past.default_name(session) if profile is None else profile
             if to is None:
-                then = _past.profile_as_of(session, name, before=_past.newest_change(session, name))
+                then = _past.profile_as_of(session, name, version=_past.newest_change(session, name) - 1)
             else:
                 _past.check_version(session, to)
                 then = _past.profile_as_of(session, name, version=to)
             if then is None:
                 when = "before its newest change" if to is None else f"at version {to}"
                 raise HotConfigError(f"profile {name!r} was not there {when}: `hotconfig history` shows its versions")
-            row = session.get(ConfigProfile, _past.profile_ids(session, name)[0])
+            row = session.get(ConfigProfile, next(_past.profile_ids(session, name)))
             if row is None:
                 _rows.insert(session, then["profile"]["name"], "", then)
             else:
                 row.name = then["profile"]["name"]
                 _rows.store(session, row, then)
+                for domain in _rows.SETTINGS.keys() - then.keys():  # it lacked them
+                    model = _rows.SETTINGS[domain]
+                    session.execute(sa.delete(model).where(model.profile_id == row.id))
         return current.written
 
     def import_(self, data: Mapping[str, object], *, prune: bool = False, expect_version: int | None = None) -> Written:
@@ -239,7 +242,7 @@ class Admin(Reading):
             if document == ACTIVE:
                 document = PROFILE + _past.default_name(session)
             rows = _past.filtered(sa.select(ConfigHistory), document=document)
-            yield from told(_past.after(session, rows, version, versions=5))
+            yield from told(_past.after(session, rows, version))
 
     def _row(self, session: Session, profile: str | None) -> ConfigProfile:
         wanted = ConfigProfile.is_default if profile is None else ConfigProfile.name == profile

@@ -176,7 +176,7 @@ class ConfigHistory(Base):
             "document NOT LIKE 'profile/%' OR domain IN ('profile', 'ai_infra', 'genie', 'mlflow', 'prompts')",
             name="config_history_domain_known",
         ),
-        Index("config_history_profile", "profile_id"),
+        Index("config_history_profile", "profile_id", "id"),
         Index("config_history_actor", "changed_by", "id"),
         Index("config_history_document", "document", "id"),
         Index("config_history_domain", "domain"),

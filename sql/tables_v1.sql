@@ -89,7 +89,7 @@ CREATE TABLE @extschema@.config_history (
     CONSTRAINT config_history_domain_known CHECK (document NOT LIKE 'profile/%'
         OR domain IN ('profile', 'ai_infra', 'genie', 'mlflow', 'prompts'))
 );
-CREATE INDEX config_history_profile ON @extschema@.config_history (profile_id);
+CREATE INDEX config_history_profile ON @extschema@.config_history (profile_id, id);
 -- The newest edits of one person, of one document: without them a million rows of others are read (experiments/scale.py).
 CREATE INDEX config_history_actor ON @extschema@.config_history (changed_by, id);
 CREATE INDEX config_history_document ON @extschema@.config_history (document, id);

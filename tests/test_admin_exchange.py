@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 import exchanging
 import pytest
+import sqlalchemy as sa
 from editing import Editor
 from exchanging import Data, data, profile
 from hypothesis import HealthCheck, given, settings
@@ -15,6 +16,7 @@ from hotconfig import _rows
 from hotconfig._notation import Text, dump
 from hotconfig.admin import Admin
 from hotconfig.errors import InvalidConfig, NoSuchProfile, VersionConflict
+from hotconfig.models import ConfigProfile
 
 TEMPERATURE = "ai_infra.llm_temperature"
 
@@ -99,7 +101,7 @@ def test_prune(admin: Admin) -> None:
     written = admin.import_(data(c=profile()), prune=True)
     assert {edit.action for edit in written.edits if edit.domain == "mlflow"} == {"create", "delete"}
     assert [each.name for each in admin.profiles()] == ["c"]
-    assert admin.versions_before(written) == {"profile/b": 2, "profile/c": 0, "profile/default": 1}
+    assert written.old_versions == {"profile/b": 2, "profile/c": 0, "profile/default": 1}
 
 
 def test_an_incomplete_profile(admin: Admin, editor: Editor) -> None:
@@ -201,7 +203,7 @@ def test_dry_run(database: str, admin: Admin, editor: Editor) -> None:
     before = editor.version()
     with Admin(database, dry_run=True) as dry:
         would = dry.import_(data(a=profile()))
-        assert dry.versions_before(would) == {"profile/a": 0, "profile/default": before}
+        assert would.old_versions == {"profile/a": 0, "profile/default": before}
     assert editor.version() == before
     both = would, admin.import_(data(a=profile()))
     first, second = ([(edit.document, edit.domain, edit.action) for edit in written.edits] for written in both)
@@ -228,6 +230,21 @@ def test_expected_version(admin: Admin, editor: Editor) -> None:
         admin.import_(wanted, prune=True, expect_version=version)
     admin.import_(wanted)
     assert admin.snapshot().ai_infra.llm_temperature == 0.7
+
+
+def test_a_profile_that_is_created_while_it_runs(admin: Admin, editor: Editor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody who pruned has seen it: it stays."""
+    admin.create_profile("old")
+    delete = sa.delete
+
+    def created(table: type[ConfigProfile]) -> sa.Delete:
+        monkeypatch.undo()
+        add_profile(editor.connection, "young")
+        return delete(table)
+
+    monkeypatch.setattr("hotconfig._exchange.sa.delete", created)
+    admin.import_(admin.export(["default"]) | {"default": "default"}, prune=True)
+    assert [each.name for each in admin.profiles()] == ["default", "young"]
 
 
 def test_an_edit_while_it_runs(admin: Admin, editor: Editor, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,6 +51,16 @@ def test_rollback_of_a_deletion(admin: Admin) -> None:
     assert now.profile.id != was.profile.id
 
 
+def test_rollback_to_what_was_incomplete(admin: Admin, editor: Editor) -> None:
+    """Not with what is there today in its place: it is refused, with what was missing."""
+    admin.create_profile("b")
+    editor.run("DELETE FROM config_mlflow USING config_profiles p WHERE profile_id = p.id AND name = 'b'")
+    half = editor.version()
+    admin.update("b", {"mlflow.experiment_name": "/x"})
+    with pytest.raises(InvalidConfig, match=r"nothing was saved: .*mlflow: Field required"):
+        admin.rollback("b", to=half)
+
+
 def test_rollback_of_a_name_that_was_taken_over(admin: Admin) -> None:
     """To a version before the living profile was made it gets the settings of its predecessor."""
     admin.create_profile("b")

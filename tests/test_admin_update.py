@@ -132,6 +132,16 @@ def test_conflict(admin: Admin, editor: Editor, profile: str | None, temperature
     assert editor.version() == newest
 
 
+def test_conflict_with_many(admin: Admin, editor: Editor) -> None:
+    """Of many changes the first ones are told, and that there are more."""
+    version = admin.snapshot().version
+    newest = [editor.temperature(n / 10) for n in range(6)][-1]
+    with pytest.raises(VersionConflict) as conflict:
+        admin.update(None, {TEMPERATURE: 0.9}, expect_version=version)
+    assert str(conflict.value).count(" by ") == 5
+    assert str(conflict.value).endswith(f"And there are later ones, until version {newest}.")
+
+
 def test_conflict_is_checked_under_the_lock(admin: Admin, editor: Editor) -> None:
     """Of many who edit the same version at the same time exactly one succeeds."""
     version = admin.snapshot().version

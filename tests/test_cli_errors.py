@@ -155,10 +155,11 @@ def test_a_process_of_its_own(database: str, editor: Editor) -> None:
 def test_a_terminal_without_utf_8(database: str, editor: Editor) -> None:
     """What it cannot show is escaped."""
     editor.run("UPDATE config_profiles SET description = 'Grüße …'")
-    done = program(
-        "show", "profile.description", HOTCONFIG_DATABASE_URL=database, PYTHONUTF8="0", PYTHONIOENCODING="ascii"
-    )
+    environ = {"HOTCONFIG_DATABASE_URL": database, "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
+    done = program("show", "profile.description", **environ)
     assert (done.returncode, done.stdout) == (0, "Gr\\xfc\\xdfe \\u2026\n")
+    done = program("show", "profile.description", "--json", **environ)
+    assert (done.returncode, json.loads(done.stdout)["value"]) == (0, "Grüße …")
 
 
 def test_an_error_on_a_terminal() -> None:

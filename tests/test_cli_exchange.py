@@ -101,12 +101,12 @@ def test_export_of_an_incomplete_profile(editor: Editor) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
-    [(["no/such/x.yaml"], "No such file or directory"), (["--format", "toml"], "there are yaml and json")],
+    ("code", "arguments", "told"),
+    [(1, ["no/such/x.yaml"], "No such file or directory"), (2, ["--format", "toml"], "there are yaml and json")],
 )
-def test_export_misused(arguments: list[str], told: str) -> None:
-    """A matter of usage."""
-    assert told in refused(2, "export", *arguments)
+def test_export_misused(code: int, arguments: list[str], told: str) -> None:
+    """A notation that there is not is a matter of usage, a file that cannot be written is not."""
+    assert told in refused(code, "export", *arguments)
 
 
 # ---- import

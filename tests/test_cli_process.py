@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tomllib
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from commands import PROGRAM, out, program, refused
-from editing import Editor
+from editing import Editor, eventually
 
 ROOT = Path(__file__).parent.parent
 
@@ -86,6 +87,18 @@ def test_ctrl_c_while_it_is_loaded(tmp_path: Path) -> None:
     (tmp_path / "typer.py").write_text("raise KeyboardInterrupt\n")
     done = program("show", PYTHONPATH=f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "error: nothing was changed\n")
+
+
+def test_ctrl_c(editor: Editor) -> None:
+    """Of a verb that waits for somebody else: one line, and an exit code that does not say that nothing was saved."""
+    editor.run("BEGIN; UPDATE config_ai_infra SET llm_max_tokens = 5")
+    command = [*PROGRAM, "set", "ai_infra.llm_max_tokens=6"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        eventually(lambda: editor.ask("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=20)
+    assert said == ("", "error: interrupted. Next: `hotconfig history` shows what was saved.\n")
+    assert process.returncode == 130
 
 
 def test_alembic_is_loaded_late() -> None:

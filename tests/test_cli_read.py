@@ -85,6 +85,13 @@ def test_a_terminal_is_not_controlled(editor: Editor) -> None:
         assert "\x1b]0" not in shown
 
 
+def test_json_does_not_control_a_terminal(editor: Editor) -> None:
+    """JSON has escapes of its own, and stays the same value."""
+    editor.run(r"UPDATE config_profiles SET description = E'\u009b31m\u202e\x7f'")
+    shown = out("show", "profile.description", "--json")
+    assert shown.endswith('"value": "\\u009b31m\\u202e\\u007f"}\n')
+
+
 def test_nobody_forges_a_line(editor: Editor) -> None:
     """A line break in a name, an actor or a note is shown as an escape, as is what turns the direction of a text."""
     editor.run(r"SET hotconfig.actor = E'eve\n7  today  the boss'; SET hotconfig.note = E'x\u202Ey'")

@@ -103,7 +103,11 @@ def test_entries(admin: Admin, connect: Connect, entry: str, expected: Member) -
 
 
 @pytest.mark.parametrize(
-    "entry", ["hotconfig", "hotconfig-admin", "hotconfig probe", "hotconfig:7:web.1:(history)", "hotconfig:x:y:z"]
+    "entry",
+    [
+        *["hotconfig", "hotconfig-admin", "hotconfig probe", "hotconfig:7:web.1:(history)", "hotconfig:x:y:z"],
+        f"hotconfig:7:{'x' * 47}.1:(",  # the whole would be longer than 63 bytes
+    ],
 )
 def test_who_is_no_member(admin: Admin, connect: Connect, entry: str) -> None:
     """Who writes, who probes, who follows the history, and whoever calls himself nearly so."""
@@ -124,7 +128,7 @@ def test_names_of_instances(
     assert (found.host, found.pid, found.document) == told[instance[0]]
 
 
-@pytest.mark.parametrize("schema", ["team_b", 'Team: "Bü"', "s" * 53])
+@pytest.mark.parametrize("schema", ["team_b", 'Team: "Bü"', "s" * 53, "2024"])
 def test_another_installation(database: str, editor: Editor, schema: str) -> None:
     """Each sees its own clients, and does not wait for those of the other."""
     migrations.upgrade(database, schema=schema)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -28,6 +29,7 @@ from hotconfig.errors import (
 Verb = TypeVar("Verb", bound=Callable[..., None])
 
 FAILED, USAGE, NOT_EVERYWHERE, CONFLICT = 1, 2, 3, 4
+INTERRUPTED = 128 + signal.SIGINT  # as shells have it
 
 # Click's, wherever Typer has it: newer versions bring a copy of their own.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -47,8 +49,16 @@ class NotEverywhere(HotConfigError):
     """A version is committed, but not everybody has it."""
 
 
+class Interrupted(HotConfigError):
+    """Ctrl-C, in a verb that does not end with it."""
+
+
 # Of the errors whose exit code is not FAILED.
-CODES: dict[type[HotConfigError], int] = {NotEverywhere: NOT_EVERYWHERE, VersionConflict: CONFLICT}
+CODES: dict[type[HotConfigError], int] = {
+    NotEverywhere: NOT_EVERYWHERE,
+    VersionConflict: CONFLICT,
+    Interrupted: INTERRUPTED,
+}
 
 # What other programs call a verb. What is only mistyped Typer finds by itself.
 SYNONYMS = {
@@ -75,6 +85,8 @@ class _Verbs(TyperGroup):
             # Whoever read has enough. What is still in the buffer goes nowhere, at the exit too.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit from None
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted. Next: `hotconfig history` shows what was saved.") from None
         return done
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -143,7 +155,7 @@ app = typer.Typer(
     "--schema, else HOTCONFIG_SCHEMA, else public.\n\n"
     "The editor: VISUAL, else EDITOR, else vi. Colours: on a terminal, unless NO_COLOR is set.\n\n"
     "Exit codes: 0 done, 1 nothing was changed, 2 usage, 3 committed but not everywhere within --wait, "
-    "4 version conflict.",
+    "4 version conflict, 130 interrupted.",
 )
 
 

@@ -87,7 +87,7 @@ def _fixed(finding: Finding, database: str | None, schema: str | None, by: str |
 
 
 def _imported(model: str) -> type[Snapshot]:
-    """The class, as the application's own processes import it. What its modules raise but ImportError is theirs."""
+    """The class, as the application's own processes import it."""
     module, _, name = model.partition(":")
     sys.path.insert(0, "")  # the program's own directory stands there, and not the one it is called in
     try:
@@ -98,6 +98,8 @@ def _imported(model: str) -> type[Snapshot]:
             found = getattr(found, step)
     except (ImportError, AttributeError) as error:
         raise ValueError(f"--model {model}: {error}; right is for example myapp.config:TalkerConfig") from None
+    except Exception as error:  # the application's own: whatever hinders here hinders its processes too
+        raise HotConfigError(f"--model {model}: cannot be imported: {type(error).__name__}: {error}") from error
     if not isinstance(found, type) or not issubclass(found, Snapshot):
         raise ValueError(f"--model {model} is no subclass of hotconfig.Snapshot")  # noqa: TRY004  # usage
     return found

@@ -77,7 +77,7 @@ def _save(admin: Admin, base: Mapping[str, Any], file: Path, *, ask: bool, as_js
     after, lines = form.read(_text(file))
     changed = {path: new for path, _, new in differing(before, after)}
     if not changed:
-        return Written(base["version"], ())
+        return Written(base["version"], (), {})
     form.check(base, after, lines)
     if not as_json:
         print_difference(before, after)

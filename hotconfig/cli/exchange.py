@@ -21,7 +21,7 @@ from hotconfig.admin import Admin
 from hotconfig.cli import options, output
 from hotconfig.cli.app import verb
 from hotconfig.cli.waiting import wait_after_commit
-from hotconfig.errors import InvalidConfig
+from hotconfig.errors import HotConfigError, InvalidConfig
 
 SUFFIXES: Mapping[str, Notation] = {".json": "json", ".yaml": "yaml", ".yml": "yaml"}
 
@@ -44,16 +44,15 @@ def export(
     if notation not in (None, "yaml", "json"):
         raise ValueError(f"--format {notation}: there are yaml and json")
     printed = "json" if as_json and file == "-" else SUFFIXES.get(Path(file).suffix, "yaml")
-    with _busy("exporting"):
-        with Admin(database, schema=schema) as admin:
-            data = admin.export(profile)
-        pieces = (text.encode() for text in _notation.dump(data, cast(Notation, notation or printed)))
-        if file == "-":
-            sys.stdout.flush()
-            sys.stdout.buffer.writelines(pieces)  # UTF-8, whatever the terminal is
-            sys.stdout.flush()
-        else:
-            _replace(Path(file).resolve(), pieces)
+    with _busy("exporting"), Admin(database, schema=schema) as admin:
+        data = admin.export(profile)
+    pieces = (text.encode() for text in _notation.dump(data, cast(Notation, notation or printed)))
+    if file == "-":
+        sys.stdout.flush()
+        sys.stdout.buffer.writelines(pieces)  # UTF-8, whatever the terminal is
+        sys.stdout.flush()
+    else:
+        _replace(Path(file).resolve(), pieces)
     profiles = cast(dict[str, dict[str, object]], data["profiles"])
     for name, settings in profiles.items():
         if lacking := [domain for domain in _exchange.RELATIONS if domain not in settings]:
@@ -97,8 +96,8 @@ def import_(
                 _report(admin, preview, dry_run=True)
                 if not typer.confirm("Import this?"):
                     raise typer.Abort
-                # What is approved is what is written: somebody's edit in between makes a conflict.
-                expect_version = preview.version - 1
+            # What is approved is what is written: somebody's edit in between makes a conflict.
+            expect_version = preview.version - 1 if preview.edits else preview.version
     with Admin(database, actor=by, note=note, schema=schema, dry_run=dry_run) as admin:
         with _busy("importing"):
             written = admin.import_(data, prune=prune, expect_version=expect_version)
@@ -136,12 +135,11 @@ def _report(
     wait: float | None = None,
     changes: bool = True,
 ) -> None:
-    before = admin.versions_before(written)
     if not as_json:
-        _say(before, written, dry_run=dry_run, changes=changes)
+        _say(written, dry_run=dry_run, changes=changes)
     waited = None if wait is None else wait_after_commit(admin, written.version, wait)
     if as_json:
-        names = [(document.removeprefix(PROFILE), old) for document, old in sorted(before.items())]
+        names = [(document.removeprefix(PROFILE), old) for document, old in sorted(written.old_versions.items())]
         told: dict[str, Any] = {
             "version": written.version,
             "dry_run": dry_run,
@@ -153,14 +151,14 @@ def _report(
         waited.conclude(as_json=as_json)
 
 
-def _say(before: Mapping[str, int], written: Written, *, dry_run: bool, changes: bool) -> None:
+def _say(written: Written, *, dry_run: bool, changes: bool) -> None:
     if not written.edits:
         output.say(f"version {written.version}, nothing differs")
     for document, group in groupby(written.edits, key=lambda edit: edit.document):
         edits = list(group)
         what = next((edit.action for edit in edits if edit.domain == "profile" and edit.action != "update"), "")
         output.say(
-            f"{output.shown(document)}: version {before[document]} -> ",
+            f"{output.shown(document)}: version {written.old_versions[document]} -> ",
             (str(written.version), "bold"),
             (f", {what}" if what else "", "yellow"),
             (", dry run: nothing was saved" if dry_run else "", "yellow"),
@@ -180,7 +178,7 @@ def _replace(path: Path, pieces: Iterable[bytes]) -> None:
             whole.replace(path)
     except OSError as error:
         whole.unlink(missing_ok=True)
-        raise ValueError(f"{path}: {error.strerror}") from None
+        raise HotConfigError(f"{path}: {error.strerror}. Next: name a file that can be written.") from None
 
 
 @contextmanager

@@ -23,15 +23,15 @@ def check(admin: Admin, document: str | None, path: str | None = None) -> None:
             raise NoSuchProfile(f"there is no profile {document.removeprefix(PROFILE)!r}: {_listed(profiles)}")
         own = [name for name in names if not name.startswith(PROFILE)]
         raise NoSuchDocument(f"there is no document {document!r}: {_listed(own)}")
-    if path is None or admin.history(document=document, path=path, limit=1):
+    if path is None:
         return
-    # What is there and was never edited, since the history was pruned.
     of_profiles = document is None or document.startswith(PROFILE)
     own = [name for name in names if name == document or (document is None and not name.startswith(PROFILE))]
     found = [admin.document(name) for name in own]
     if of_profiles:
         found.append({domain: dict.fromkeys(section(domain)) for domain in ProfileConfig.model_fields})
-    if not any(_has(each, path) for each in found):
+    # Last, since it may read the whole history: what is there no longer was edited once.
+    if not any(_has(each, path) for each in found) and not admin.history(document=document, path=path, limit=1):
         known = {domain for each in found for domain in each if domain != "version"}
         raise HotConfigError(f"nothing has a path {path}: there are {', '.join(sorted(known))}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 import sys
@@ -20,6 +21,8 @@ from hotconfig._edits import Edit, lines
 from hotconfig._rows import section
 from hotconfig.profile import ProfileConfig
 
+# What controls a terminal, or the direction of what follows; lines and tabs do not.
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 # Wide enough that nothing is folded where no terminal says how wide it is.
 PIPED = 1_000_000
 
@@ -66,8 +69,11 @@ def as_json(arguments: Sequence[str]) -> bool:
 
 
 def print_json(value: object, stream: TextIO | None = None) -> None:
-    """One value on one line, at once."""
-    print(json.dumps(value, ensure_ascii=False, default=_plain), file=stream or sys.stdout, flush=True)
+    """One value on one line, at once; escaped is what would control a terminal, or is not in its encoding."""
+    stream = stream or sys.stdout
+    utf_8 = codecs.lookup(stream.encoding or "utf-8").name == "utf-8"
+    text = json.dumps(value, ensure_ascii=not utf_8, default=_plain)
+    print(CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text), file=stream, flush=True)
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -137,7 +143,7 @@ def raw(text: str) -> None:
 
 def printable(text: str) -> str:
     """Without characters that control a terminal, or the direction of what follows; lines and tabs stay."""
-    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", _escaped, text)
+    return CONTROLS.sub(_escaped, text)
 
 
 def _escaped(found: re.Match[str]) -> str:

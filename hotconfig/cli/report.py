@@ -53,10 +53,9 @@ def _documents(admin: Admin, profile: str | None, written: Written) -> Iterator[
     if not written.edits:
         found = admin.document(ACTIVE if profile is None else PROFILE + profile)
         yield PROFILE + found["profile"]["name"], found["version"], found["version"]
-    # Not asked before the write: somebody else might have made a version in between.
-    before = admin.versions_before(written)
-    for document in sorted(before, key=lambda document: document != PROFILE + (profile or "")):
-        yield document, before[document], written.version
+    old = written.old_versions
+    for document in sorted(old, key=lambda document: document != PROFILE + (profile or "")):
+        yield document, old[document], written.version
 
 
 def _say(document: str, before: int, after: int, written: Written, *, dry_run: bool, changes: bool) -> None:
