@@ -192,14 +192,14 @@ def missing(document: str) -> NoSuchDocument:
     """The error for a document that is not there."""
     if document == ACTIVE:
         return NoDefaultProfile(
-            "no profile is the default one: run `hotconfig init` or call hotconfig.admin.Admin().init(), which create "
-            "it if there is none; or name a profile, or UPDATE config_profiles SET is_default = (name = '...')"
+            "no profile is the default one: `hotconfig profile activate NAME` makes one that, `hotconfig init` one "
+            "with the defaults; `hotconfig profiles` lists what there is"
         )
     if document.startswith(PROFILE):
         name = document.removeprefix(PROFILE)
         return NoSuchProfile(
-            f"there is no profile {name!r}: create it, correct profile= or HOTCONFIG_PROFILE, or leave that out "
-            "to follow the default one"
+            f"there is no profile {name!r}: create it, or correct the name (`hotconfig profiles` lists them), or name "
+            "none for the default one"
         )
     return NoSuchDocument(
         f"no document {document!r} is published: call op.watch_table() in a migration, or "

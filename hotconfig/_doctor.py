@@ -9,6 +9,7 @@ import functools
 import os
 import secrets
 import shlex
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -228,7 +229,7 @@ def _own_documents(place: Place, *, drifted: list[str]) -> Told:
     own, unknown = drifted_documents(place.connection, place.schema)
     if drifted or own:
         text = f"not as their tables: {', '.join([*drifted, *own])}"
-        return "failure", text, f"SELECT {place.name('config_touch')}();"
+        return "failure", text, f"SELECT {place.name('config_touch')}();  -- `hotconfig doctor --fix` does that"
     if unknown:
         text = f"as their tables, but this role cannot build {', '.join(unknown)}"
         return "warning", text, "run doctor as a member of hotconfig_owner"
@@ -291,16 +292,27 @@ def _notifications(place: Place) -> Told:
 
 
 def _processes(place: Place) -> Told:
-    entries = [row[0] for row in place.connection.execute(_fleet.REGISTRY)]
-    newest = _value(place, f"SELECT version FROM {qualified('config_state', place.schema)}")
-    assert isinstance(newest, int)
-    members = [member for _, member in _fleet.members(entries, place.schema, newest)]
+    members = _members(place)
+    if any(each.behind > 0 for each in members):
+        time.sleep(PROBE)  # an edit of just now may be on its way
+        members = _members(place)
     rejecting = sorted({f"{_fleet.process(each)} ({each.document})" for each in members if each.rejected})
     if rejecting:
-        text = f"the newest document does not validate in {', '.join(rejecting)}"
+        text = f"the newest document does not validate, or is gone, in {', '.join(rejecting)}"
         return "warning", text, f"{place.command('rollback')}, or deploy code that accepts it"
-    behind = sum(member.behind > 0 for member in members)
-    return OK, f"{len(members)} connected" + (f", {behind} not at the newest version yet" if behind else ""), ""
+    behind = sorted({_fleet.process(each) for each in members if each.behind > 0})
+    if behind:
+        text = f"{len(members)} connected, not at the newest version: {', '.join(behind)}"
+        return "warning", text, f"{place.command('fleet --watch')}, and see whether the process stands still"
+    return OK, f"{len(members)} connected", ""
+
+
+def _members(place: Place) -> list[_fleet.Member]:
+    newest = _value(place, f"SELECT version FROM {qualified('config_state', place.schema)}")
+    place.connection.execute("SELECT pg_stat_clear_snapshot()")
+    entries = [row[0] for row in place.connection.execute(_fleet.REGISTRY)]
+    known = newest if isinstance(newest, int) else 0
+    return [member for _, member in _fleet.members(entries, place.schema, known)]
 
 
 def _document(place: Place, name: str) -> bytes | None:

@@ -42,7 +42,8 @@ class Member:
         document: what it follows: `active`, `profile/<name>` or one of your own. Its end is missing where the whole
             entry would be longer than 63 bytes, and what is not ASCII is a question mark.
         version: the newest one that it has seen, whatever that changed; 0 before its first look.
-        rejected: the newest version of its document does not validate there: it serves on with the one before.
+        rejected: the newest version of its document does not validate there, or is a deletion: it serves on with the
+            one before, if it has one.
         behind: how many newer versions there are. Negative: it has seen versions that the database has since lost, and
             steps back at its next look.
     """

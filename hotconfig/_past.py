@@ -119,10 +119,24 @@ def profile_as_of(
     return None
 
 
-def newest_change(session: Session, name: str) -> int:
-    """The version of a profile's newest change, its deletion included."""
+def before_newest_change(session: Session, name: str) -> Document | None:
+    """A profile before its newest change, which may be its deletion; None: that was its creation.
+
+    Raises HotConfigError if that change was of nothing but which profile is the default one.
+    """
     whose = ConfigHistory.profile_id == next(profile_ids(session, name))
-    return session.scalar(sa.select(ConfigHistory.version).where(whose).order_by(ConfigHistory.id.desc()).limit(1)) or 0
+    rows = sa.select(ConfigHistory, WENT).where(whose).order_by(ConfigHistory.id.desc()).limit(2)
+    (newest, went), *others = session.execute(rows)
+    if went:  # its row still tells what went
+        return {**newest.snapshot, "version": newest.version}
+    alone = all(other.version < newest.version for other, _ in others)
+    if newest.action in ("update", "activate") and newest.changes.keys() == {"is_default"} and alone:
+        what = "it the default one" if newest.changes["is_default"]["new"] else "another one the default one"
+        raise HotConfigError(
+            f"the newest change of profile {name!r}, version {newest.version}, made {what}, which no roll back "
+            "changes. Next: `hotconfig profile activate NAME`, or name a version with --to."
+        )
+    return profile_as_of(session, name, version=newest.version - 1)
 
 
 def filtered(

@@ -79,7 +79,7 @@ class Run(Generic[S]):
         try:
             with suppress(StopIteration):
                 while True:
-                    item = self._feed.send(self.content.rejected)
+                    item = self._feed.send(self.content.wrong is not None)
                     before = self.content.snapshot
                     try:
                         self.content.take(item)

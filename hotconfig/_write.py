@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session, defer
 from hotconfig._content import PROFILE, parse
 from hotconfig._edits import WENT, Edit, Written, edit_of
 from hotconfig._engine import one_of
-from hotconfig.errors import VersionConflict
-from hotconfig.models import ConfigHistory, config_documents
+from hotconfig._rows import from_rows
+from hotconfig.errors import HotConfigError, VersionConflict
+from hotconfig.models import ConfigHistory, ConfigProfile, config_documents
 from hotconfig.profile import ProfileConfig
 
 # Apart from the models: nobody writes it but the triggers.
@@ -77,6 +78,7 @@ def writing(
         else:
             # Nothing differed. Whoever expected another version is told so all the same.
             _check_expected(session, expected)
+            _check_published(session)
             current.written = Written(version, (), {})
         if dry_run:
             transaction.rollback()
@@ -105,6 +107,19 @@ def _validate(session: Session, documents: Sequence[str]) -> None:
     written = columns.where(one_of(config_documents.c.name, documents), config_documents.c.document.is_not(None))
     for name, document in session.execute(written):
         parse(ProfileConfig, document.encode(), name)
+
+
+def _check_published(session: Session) -> None:
+    """Refuse to save, or to call saved, what nobody sees: a trigger is missing or disabled."""
+    rows = {PROFILE + row.name: row for row in session.identity_map.values() if isinstance(row, ConfigProfile)}
+    columns = sa.select(config_documents.c.name, config_documents.c.document)
+    found = dict(session.execute(columns.where(one_of(config_documents.c.name, sorted(rows)))).all())
+    for document, row in rows.items():
+        if from_rows(row) != found.get(document):
+            raise HotConfigError(
+                f"nothing was saved: the tables of {document!r} are not what is published, since a trigger is missing "
+                "or disabled, or was. Next: `hotconfig doctor` says which."
+            )
 
 
 def _check_expected(session: Session, expected: Mapping[str, int]) -> None:

@@ -172,13 +172,14 @@ class Admin(Reading):
             expect_version: as for `update`.
 
         Raises:
-            HotConfigError: the profile was not there then, there is no such version, or it was pruned from the history.
+            HotConfigError: the profile was not there then, there is no such version, it was pruned from the history, or
+                the newest change is an activation, and `to` is not given.
         """
         with self._writing(profile, expect_version) as current:
             session = current.session
             name = _past.default_name(session) if profile is None else profile
             if to is None:
-                then = _past.profile_as_of(session, name, version=_past.newest_change(session, name) - 1)
+                then = _past.before_newest_change(session, name)
             else:
                 _past.check_version(session, to)
                 then = _past.profile_as_of(session, name, version=to)

@@ -51,6 +51,20 @@ def test_rollback_of_a_deletion(admin: Admin) -> None:
     assert now.profile.id != was.profile.id
 
 
+def test_rollback_of_an_activation(admin: Admin) -> None:
+    """It is refused, with what takes an activation back: nothing that was done before is undone in its place."""
+    version = admin.create_profile("b").version
+    admin.activate("b")
+    with pytest.raises(HotConfigError, match=rf"'b', version {version + 1}, made it the default one, .* activate NAME"):
+        admin.rollback("b")
+    with pytest.raises(HotConfigError, match=r"made another one the default one"):
+        admin.rollback("default")
+    assert admin.newest_version() == version + 1
+    admin.update("b", {TEMPERATURE: 0.2})
+    admin.rollback("b")
+    assert admin.snapshot().ai_infra.llm_temperature == 0.7
+
+
 def test_rollback_to_what_was_incomplete(admin: Admin, editor: Editor) -> None:
     """Not with what is there today in its place: it is refused, with what was missing."""
     admin.create_profile("b")

@@ -12,10 +12,7 @@ from sessions import add_profile
 
 import hotconfig
 from hotconfig.admin import Admin
-from hotconfig.errors import (
-    InvalidConfig,
-    VersionConflict,
-)
+from hotconfig.errors import HotConfigError, InvalidConfig, VersionConflict
 
 TEMPERATURE = "ai_infra.llm_temperature"
 
@@ -105,6 +102,15 @@ def test_update_completes_an_incomplete_profile(admin: Admin, editor: Editor) ->
         admin.update("half", {TEMPERATURE: 0.1})
     admin.update("half", {"mlflow.experiment_name": "/there"})
     assert admin.snapshot("half").mlflow.experiment_name == "/there"
+
+
+@pytest.mark.parametrize("temperature", [0.2, 0.3])
+def test_what_is_not_published(admin: Admin, editor: Editor, temperature: float) -> None:
+    """Where triggers are off it is refused rather than called saved, also if the rows have that value already."""
+    editor.run("ALTER TABLE config_ai_infra DISABLE TRIGGER USER; UPDATE config_ai_infra SET llm_temperature = 0.2")
+    with pytest.raises(HotConfigError, match="nothing was saved: the tables of 'profile/default' are not what is publ"):
+        admin.update(None, {TEMPERATURE: temperature})
+    assert float(editor.ask("SELECT llm_temperature FROM config_ai_infra")) == 0.2
 
 
 # ---- expect_version

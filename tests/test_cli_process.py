@@ -73,6 +73,23 @@ def test_a_pipe_that_is_closed_early(arguments: list[str], editor: Editor) -> No
         process.stderr.close()
 
 
+def test_a_full_disk(editor: Editor) -> None:
+    """What is written is written, and the exit code says so though nobody can read it."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([*PROGRAM, "set", "ai_infra.llm_max_tokens=5"], check=False, stdout=full)
+    assert (done.returncode, editor.ask("SELECT llm_max_tokens FROM config_ai_infra")) == (0, 5)
+
+
+def test_the_exit_code_counts_though_nobody_reads(editor: Editor) -> None:
+    """A pipeline with pipefail is told that something is broken."""
+    editor.run("ALTER TABLE config_prompts DISABLE TRIGGER USER")
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([*PROGRAM, "doctor"], check=False, stdout=writer)
+    os.close(writer)
+    assert done.returncode == 1
+
+
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_a_stream_that_is_missing(closed: str, editor: Editor) -> None:
     """What is printed goes nowhere, and not into the connection; what is written is written."""

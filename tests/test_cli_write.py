@@ -227,6 +227,6 @@ def test_init(editor: Editor) -> None:
     assert "nothing was saved" in would
     assert out("profiles") == "no profiles: `hotconfig init` makes the default one\n"
     version = editor.version()
-    assert out("init") == f'profile "default": version {version} -> {version + 1}\n'
+    assert out("init") == f'profile "default": version 0 -> {version + 1}\n'
     assert out("init") == f'profile "default": version {version + 1}, nothing differs\n'
     assert printed("init")["version"] == version + 1

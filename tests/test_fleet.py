@@ -72,6 +72,18 @@ def test_who_rejects_an_older_version(database: str, admin: Admin, editor: Edito
         assert admin.wait_applied(bad, timeout=0) == [member("talker", other, rejected=True)]
 
 
+def test_whose_profile_went(database: str, admin: Admin) -> None:
+    """It serves on with the last one, and is told apart, until there is one again."""
+    admin.create_profile("b")
+    with Client(database, profile="b", heartbeat=1000):
+        renamed = admin.rename_profile("b", "c").version
+        eventually(lambda: admin.fleet() == [member("profile/b", renamed, rejected=True)])
+        assert admin.wait_applied(renamed, timeout=0) == admin.fleet()
+        applied(admin, admin.rename_profile("c", "b").version)
+        deleted = admin.delete_profile("b").version
+        eventually(lambda: admin.fleet() == [member("profile/b", deleted, rejected=True)])
+
+
 def test_a_killed_process(reader: Start, admin: Admin) -> None:
     """It is no member any more, though it could not say goodbye."""
     process = reader()

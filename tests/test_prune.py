@@ -83,6 +83,15 @@ def test_what_was_before_cannot_be_told(admin: Admin, editor: Editor) -> None:
     assert admin.snapshot(version=renamed).profile.name == "later"
 
 
+def test_a_deletion_can_be_taken_back(admin: Admin, editor: Editor) -> None:
+    """Also when nothing but it is left: it tells what went."""
+    admin.create_profile("b", description="text")
+    admin.delete_profile("b")
+    prune(editor, now(editor))
+    admin.rollback("b")
+    assert admin.snapshot("b").profile.description == "text"
+
+
 def test_what_was_not_there_is_not_called_pruned(admin: Admin, editor: Editor) -> None:
     """A history that begins with the creation is whole; a deletion is one, whatever came before it."""
     before = admin.snapshot().version

@@ -72,7 +72,7 @@ def test_two_installations_do_not_wake_each_other(
     there = Client(database, model=Strict, document="talker", schema=schema, heartbeat=1000)
     with here, there:
         assert there.current().n == 1
-        name = f"hotconfig:{schema}:{there_version}:{HERE}:talker"[:63]
+        name = f"hotconfig:@{schema}:{there_version}:{HERE}:talker"[:63]
         names = f"hotconfig:{editor.version()}:{HERE}:active", name
         eventually(partial(announced, editor, *names))
         statements.clear()

@@ -82,8 +82,7 @@ class _Verbs(TyperGroup):
             done = super().invoke(ctx)
             sys.stdout.flush()  # here and not at the exit, where nobody could catch what comes of it
         except BrokenPipeError:
-            # Whoever read has enough. What is still in the buffer goes nowhere, at the exit too.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            output.give_up_stdout()  # whoever read has enough
             raise typer.Exit from None
         except KeyboardInterrupt:
             raise Interrupted("interrupted. Next: `hotconfig history` shows what was saved.") from None

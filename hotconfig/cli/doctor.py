@@ -49,15 +49,21 @@ def doctor(
     for finding in _found(database, schema, checked, by=by, fix=fix):
         findings.append(finding)
         if not as_json:
-            output.say((f"{finding.state:<8}", STYLES[finding.state]), f"{finding.check:<14}{finding.text}")
-            if finding.state != "ok":
-                output.say(f"{'':22}why: {finding.why}")
-                output.say(f"{'':22}do:  ", (finding.mend, "cyan"))
+            with output.whoever_reads():  # the exit code counts too
+                _say(finding)
     failed = any(finding.state == "failure" for finding in findings)
     if as_json:
-        output.print_json({"healthy": not failed, "findings": [asdict(finding) for finding in findings]})
+        with output.whoever_reads():
+            output.print_json({"healthy": not failed, "findings": [asdict(finding) for finding in findings]})
     if failed:
         raise typer.Exit(FAILED)
+
+
+def _say(finding: Finding) -> None:
+    output.say((f"{finding.state:<8}", STYLES[finding.state]), f"{finding.check:<14}{finding.text}")
+    if finding.state != "ok":
+        output.say(f"{'':22}why: {finding.why}")
+        output.say(f"{'':22}do:  ", (finding.mend, "cyan"))
 
 
 def _found(

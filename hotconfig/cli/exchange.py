@@ -136,7 +136,8 @@ def _report(
     changes: bool = True,
 ) -> None:
     if not as_json:
-        _say(written, dry_run=dry_run, changes=changes)
+        with output.whoever_reads():
+            _say(written, dry_run=dry_run, changes=changes)
     waited = None if wait is None else wait_after_commit(admin, written.version, wait)
     if as_json:
         names = [(document.removeprefix(PROFILE), old) for document, old in sorted(written.old_versions.items())]
@@ -146,7 +147,8 @@ def _report(
             "profiles": [{"profile": name, "old_version": old} for name, old in names],
             "edits": [output.edit_as_json(edit) for edit in written.edits],
         }
-        output.print_json(told if waited is None else {**told, "waited": waited.as_json()})
+        with output.whoever_reads():
+            output.print_json(told if waited is None else {**told, "waited": waited.as_json()})
     if waited is not None:
         waited.conclude(as_json=as_json)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import codecs
 import json
+import os
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from itertools import groupby
@@ -66,6 +68,21 @@ def failure_as_json(error: str, message: str, hint: str) -> None:
 def as_json(arguments: Sequence[str]) -> bool:
     """Whether JSON was asked for; looked up here because the arguments may be wrong elsewhere."""
     return "--json" in arguments
+
+
+@contextmanager
+def whoever_reads() -> Iterator[None]:
+    """Within, it is no error that nobody reads any more, or that a disk is full: what was done is done."""
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError:
+        give_up_stdout()
+
+
+def give_up_stdout() -> None:
+    """What is printed from now on, and what is still in the buffer, goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def print_json(value: object, stream: TextIO | None = None) -> None:

@@ -29,8 +29,9 @@ def report(
     documents = list(_documents(admin, profile, written))
     document, before, after = documents[0]
     if not as_json:
-        for each in documents:
-            _say(*each, written, dry_run=dry_run, changes=changes)
+        with output.whoever_reads():
+            for each in documents:
+                _say(*each, written, dry_run=dry_run, changes=changes)
     waited = None if wait is None else wait_after_commit(admin, after, wait)
     if as_json:  # one object: it has all edits
         told: dict[str, object] = {
@@ -40,7 +41,8 @@ def report(
             "dry_run": dry_run,
             "edits": [output.edit_as_json(edit) for edit in written.edits],
         }
-        output.print_json(told if waited is None else {**told, "waited": waited.as_json()})
+        with output.whoever_reads():
+            output.print_json(told if waited is None else {**told, "waited": waited.as_json()})
     if waited is not None:
         waited.conclude(as_json=as_json)
 

@@ -39,7 +39,7 @@ class Waited:
             if any(member.rejected for member in self.missing):
                 hint = "the log of a process that rejects it says why; correct the value, or roll back"
             else:
-                hint = "`hotconfig fleet --watch` shows when they have"
+                hint = f"`hotconfig wait {self.version}` waits on, `hotconfig fleet --watch` shows who has it"
             raise NotEverywhere(
                 f"version {self.version} is committed, but after {self.seconds:.1f} s not everywhere: "
                 f"{', '.join(told)}. Next: {hint}."
@@ -47,7 +47,8 @@ class Waited:
         if not as_json:
             who = {0: "nobody is running who would need", 1: "the one running client has"}
             has = who.get(self.members, f"all {self.members} running clients have")
-            output.say(f"{has} version {self.version} ({self.seconds:.1f} s)")
+            with output.whoever_reads():
+                output.say(f"{has} version {self.version} ({self.seconds:.1f} s)")
 
 
 def wait(admin: Admin, version: int, timeout: float) -> Waited:
