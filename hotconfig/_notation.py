@@ -1,4 +1,4 @@
-"""YAML and JSON, for files that people review: the same data are always the same text, and every key has its line.
+"""YAML and JSON, for what people review and edit: the same data are always the same text, and every key has its line.
 
 PyYAML reads YAML; it does not write it here, since it gives up literal blocks where a line ends with a space or holds a
 tab, as prompts do. Text is always quoted or a block, so that no reader can take it for anything else.
@@ -25,7 +25,7 @@ DEPTH = 4  # how many keys lead to a value of a profile; what is deeper needs no
 # What a block and a quoted text of YAML may hold as it is: printable, and no end of a line in any of YAML's versions.
 _PRINTABLE = "\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010fffe"
 _BLOCK = re.compile(f"[\t\n{_PRINTABLE}]+")
-_ESCAPED = re.compile(f'["\\\\]|[^{_PRINTABLE}]')
+_UNPRINTABLE = re.compile(f"[^{_PRINTABLE}]")
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 # Words that one version of YAML or another takes for something else.
 _OTHERS = {"y", "yes", "n", "no", "true", "false", "on", "off", "null"}
@@ -45,56 +45,67 @@ def dump(data: Mapping[str, object], notation: Notation) -> Iterator[str]:
 
 def _mapping(data: Mapping[str, object], indent: str) -> Iterator[str]:
     for key, value in data.items():
-        name = key if _WORD.fullmatch(key) and key.lower() not in _OTHERS else _quoted(key)
+        name = key if _WORD.fullmatch(key) and key.lower() not in _OTHERS else f'"{_escaped(key)}"'
         if isinstance(value, Mapping) and value:
             yield f"{indent}{name}:\n"
             yield from _mapping(value, indent + "  ")
         else:
-            shown = _text(value, indent + "  ") if isinstance(value, str) else json.dumps(value)
-            yield f"{indent}{name}: {shown}\n"
+            yield f"{indent}{name}: {scalar(value, indent + '  ')}\n"
 
 
-def _text(text: str, indent: str) -> str:
-    """A block if it has several lines that a block can hold, else quoted."""
-    if "\n" not in text or not text.strip() or not _BLOCK.fullmatch(text):
-        return _quoted(text)
-    lines = text.removesuffix("\n").split("\n")
+def scalar(value: object, indent: str, *, block: bool = False) -> str:
+    """A value of YAML as it stands behind its key; further lines of a text begin with `indent`, two blanks deeper.
+
+    A text is a block if it has several lines, or if `block`; one that a block cannot hold is quoted, line by line.
+    """
+    if not isinstance(value, str):
+        return json.dumps(value)
+    if not (block or "\n" in value) or not value.strip() or not _BLOCK.fullmatch(value):
+        pieces = re.split(r"(?<=\n)(?!\Z)", value)
+        quoted = '"' + f"\\\n{indent}".join(map(_escaped, pieces)) + '"'
+        return quoted.replace(f"\n{indent} ", f"\n{indent}\\ ")  # else YAML drops the blanks that a line begins with
+    lines = value.removesuffix("\n").split("\n")
     # Where the first line does not say how deep the block is, a number does; + and - say what becomes of its end.
-    deep = "2" if text[0] in " \t\n" else ""
-    end = "-" if not text.endswith("\n") else "" if lines[-1].strip() else "+"
+    deep = "2" if value[0] in " \t\n" else ""
+    end = "-" if not value.endswith("\n") else "" if lines[-1].strip() else "+"
     return f"|{deep}{end}\n" + "\n".join(indent + line if line else "" for line in lines)
 
 
-def _quoted(text: str) -> str:
-    return f'"{_ESCAPED.sub(_escape, text)}"'
+def comment(text: str) -> str:
+    """A line of YAML that says this to people."""
+    return f"# {_UNPRINTABLE.sub(_escape, ' '.join(text.split()))}".rstrip()
+
+
+def _escaped(text: str) -> str:
+    return _UNPRINTABLE.sub(_escape, text.replace("\\", r"\\").replace('"', r"\""))
 
 
 def _escape(found: re.Match[str]) -> str:
     character = found[0]
-    short = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(character)
+    short = {"\n": r"\n", "\t": r"\t", "\r": r"\r"}.get(character)
     code = ord(character)
     return short or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}")
 
 
 class Text:
-    """A file that was read: what it says, and where.
+    """A text that was read: what it says, and where.
 
     Attributes:
-        name: of the file, for messages.
+        name: of its file, for messages; None if they need no name.
         data: what it says. Of a key that is there twice only one value.
     """
 
-    def __init__(self, content: bytes, name: str, notation: Notation) -> None:
+    def __init__(self, content: bytes, name: str | None, notation: Notation) -> None:
         """Raises InvalidConfig, with the line, if it is neither."""
         self.name = name
         try:
             text = content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            raise self._invalid(content[: error.start].count(b"\n"), "not UTF-8 text") from None
+            raise self.invalid(content[: error.start].count(b"\n"), "not UTF-8 text") from None
         try:
             self.data, places = (self._yaml if notation == "yaml" else self._json)(text)
         except RecursionError:
-            raise self._invalid(0, "nested too deeply") from None
+            raise self.invalid(0, "nested too deeply") from None
         self._lines: dict[At, int] = {}
         self._twice: list[tuple[At, int, int]] = []
         for at, line in places:
@@ -114,16 +125,17 @@ class Text:
 
     def at_line(self, line: int, message: object) -> str:
         """A message with its place, as compilers show it."""
-        return f"{self.name}:{line + 1}: {message}"
+        file = "line " if self.name is None else f"{self.name}:"
+        return f"{file}{line + 1}: {message}"
 
-    def _invalid(self, line: int, message: object) -> InvalidConfig:
+    def invalid(self, line: int, message: object) -> InvalidConfig:
         return InvalidConfig(f"nothing was saved: {self.at_line(line, message)}")
 
     def _yaml(self, text: str) -> tuple[object, Iterable[tuple[At, int]]]:
         refused = _REFUSED.search(text)
         if refused:
-            line = text.count("\n", 0, refused.start())
-            raise self._invalid(line, f"no YAML: it must not hold U+{ord(refused[0]):04X}, write it as an escape")
+            told = f"it must not hold U+{ord(refused[0]):04X}, write it as an escape in double quotes"
+            raise self.invalid(text.count("\n", 0, refused.start()), f"no YAML: {told}")
         loader = _Loader(text)
         try:
             node = loader.get_single_node()
@@ -132,8 +144,11 @@ class Text:
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             told = ", ".join(part for part in (error.context, error.problem) if part)
-            last = text.rstrip("\n").count("\n")  # what lacks its end is noticed behind it
-            raise self._invalid(min(mark.line, last) if mark else 0, f"no YAML: {told}") from None
+            lines = text.rstrip("\n").splitlines()
+            line = min(mark.line, len(lines) - 1) if mark else 0  # what lacks its end is noticed behind it
+            if mark and lines[line].startswith("\t", mark.column):
+                told += ": indent with blanks, not with tabs"
+            raise self.invalid(line, f"no YAML: {told}") from None
         finally:
             loader.dispose()
 
@@ -141,7 +156,7 @@ class Text:
         try:
             data = _JSON.decode(text)
         except json.JSONDecodeError as error:
-            raise self._invalid(error.lineno - 1, f"no JSON: {error.msg}") from None
+            raise self.invalid(error.lineno - 1, f"no JSON: {error.msg}") from None
         return data, _json_places(text) if isinstance(data, dict) else ()
 
 
@@ -151,7 +166,7 @@ _CORE = {
     "null": (r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     "bool": (r"true|True|TRUE|false|False|FALSE", list("tTfF")),
     "int": (r"[-+]?(?:0|[1-9][0-9]{0,17})", list("-+0123456789")),
-    "float": (r"[-+]?[0-9]+(?:\.[0-9]*(?:[eE][-+]?[0-9]+)?|[eE][-+]?[0-9]+)", list("-+0123456789")),
+    "float": (r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?", list("-+.0123456789")),
     "merge": (r"<<", ["<"]),
 }
 
@@ -163,7 +178,7 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
     yaml_constructors = {  # noqa: RUF012  # likewise
         tag: constructor
         for tag, constructor in yaml.SafeLoader.yaml_constructors.items()
-        if tag is None or tag.rpartition(":")[2] in ("null", "bool", "int", "float", "str", "seq", "map")
+        if tag and tag.rpartition(":")[2] in ("null", "bool", "int", "float", "str", "seq", "map")
     }
 
     _depth = 0
@@ -179,9 +194,12 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
+            if node.tag not in self.yaml_constructors:
+                raise LookupError
             return super().construct_object(node, deep)
-        except (ValueError, LookupError):  # a tag that its text does not fit
-            raise yaml.constructor.ConstructorError(None, None, f"no {node.tag}", node.start_mark) from None
+        except (ValueError, LookupError):  # PyYAML's, of a text that its tag does not fit
+            told = f"the tag {node.tag} does not fit, and a value needs none"
+            raise yaml.constructor.ConstructorError(None, None, told, node.start_mark) from None
 
 
 for _tag, (_pattern, _first) in _CORE.items():

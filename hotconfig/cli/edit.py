@@ -74,11 +74,11 @@ def edit(
 def _save(admin: Admin, base: Mapping[str, Any], file: Path, *, ask: bool, as_json: bool) -> Written:
     """Check and save what differs from what was read, and nothing else."""
     before = form.settings(base)
-    after, lines = form.read(_text(file))
+    after, text = form.read(_content(file))
     changed = {path: new for path, _, new in differing(before, after)}
     if not changed:
         return Written(base["version"], (), {})
-    form.check(base, after, lines)
+    form.check(base, after, text)
     if not as_json:
         print_difference(before, after)
     if ask and not typer.confirm("Save?"):
@@ -155,11 +155,9 @@ def _place(file: Path) -> str:
     return f"What you typed is in {file}"
 
 
-def _text(file: Path) -> str:
+def _content(file: Path) -> bytes:
     try:
-        return file.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise InvalidConfig("nothing was saved: the file is not UTF-8 text") from None
+        return file.read_bytes()
     except FileNotFoundError:
         raise HotConfigError("nothing was changed: the editor left no file") from None
 
