@@ -243,6 +243,9 @@ def test_an_editor_that_fails(types: Types, tmp_path: Path) -> None:
     line = refused(1, "edit", "--yes")
     assert "ended with signal 9" in line
     assert "llm_temperature: 0.2" in kept(line).read_text()
+    types("file.with_name('.profile.yaml.swp').write_text('typed'); os.kill(os.getpid(), 9)")
+    swap = Path(refused(1, "edit", "--yes").rpartition(" ")[2].rstrip("."))
+    assert swap.read_text() == "typed"
     types("file.unlink()")
     assert "the editor left no file" in refused(1, "edit", "--yes")
     assert out("show", TEMPERATURE) == "0.7\n"

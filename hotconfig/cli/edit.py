@@ -22,7 +22,7 @@ from hotconfig._content import ACTIVE, PROFILE
 from hotconfig._edits import Edit, Written
 from hotconfig.admin import Admin
 from hotconfig.cli import form, options, output
-from hotconfig.cli.app import verb
+from hotconfig.cli.app import Interrupted, verb
 from hotconfig.cli.difference import differing, print_difference
 from hotconfig.cli.report import report
 from hotconfig.errors import HotConfigError, InvalidConfig, VersionConflict
@@ -56,7 +56,7 @@ def edit(
         head = _head(base, admin.history(document=PROFILE + name, limit=20))
     editor = _editor()
     with Admin(database, actor=by, note=note, schema=schema, dry_run=dry_run) as admin:
-        with _draft(form.write(form.settings(base), head), keep=dry_run and not as_json) as file:
+        with _draft(form.write(form.settings(base), head), keep=dry_run, as_json=as_json) as file:
             written = None
             while written is None:
                 _run(editor, file, as_json=as_json)
@@ -113,7 +113,7 @@ def _head(base: Mapping[str, Any], edits: Iterable[Edit]) -> Iterator[str]:
 
 
 @contextmanager
-def _draft(text: str, *, keep: bool) -> Iterator[Path]:
+def _draft(text: str, *, keep: bool, as_json: bool) -> Iterator[Path]:
     """A private file with this text. If something was typed, an error leaves it and names it; `keep` does so always."""
     directory = Path(tempfile.mkdtemp(prefix="hotconfig-edit-"))  # what else an editor leaves there is private, too
     file = directory / "profile.yaml"
@@ -121,20 +121,25 @@ def _draft(text: str, *, keep: bool) -> Iterator[Path]:
     file.touch(0o600)
     file.write_bytes(given)
 
-    def typed() -> bool:
-        return file.exists() and file.read_bytes() != given
+    def typed() -> Path | None:
+        if file.exists() and file.read_bytes() != given:
+            return file
+        # What an editor that was killed had saved for such a case.
+        return next((each for each in directory.iterdir() if each != file), None)
 
     try:
         yield file
     except (HotConfigError, typer.Abort, KeyboardInterrupt, OSError, sa.exc.SQLAlchemyError, psycopg.Error) as error:
-        if not typed():
+        left = typed()
+        if left is None:
             shutil.rmtree(directory)
             raise
-        raise _naming(file, error) from error
-    if keep and typed():
-        output.say(_place(file))
-    else:
+        raise _naming(left, error) from error
+    left = typed() if keep else None
+    if left is None:
         shutil.rmtree(directory)
+    else:
+        (output.hint if as_json else output.say)(_place(left))
 
 
 def _naming(file: Path, error: BaseException) -> HotConfigError:
@@ -145,7 +150,7 @@ def _naming(file: Path, error: BaseException) -> HotConfigError:
     if isinstance(error, typer.Abort):
         message = "nothing was changed"
     elif isinstance(error, KeyboardInterrupt):
-        message = "interrupted: `hotconfig history` tells whether it was saved"
+        return Interrupted(f"interrupted. {_place(file)}. Next: `hotconfig history` shows whether it was saved.")
     else:
         message = f"{type(error).__name__}: {error}"
     return HotConfigError(f"{message.rstrip('.')}. {_place(file)}.")
