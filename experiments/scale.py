@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ SETTINGS = """
     INSERT INTO config_prompts (profile_id, system_prompt, slide_editing_instructions, user_prompt_template)
     SELECT id, repeat('prompt ', 100), repeat('edit ', 100), '{question}' FROM config_profiles;
 """
-# Version n is of profile n modulo their number, the first round as its creation; one edit in a thousand is Alice's.
+# The first round creates the profiles; then every other version is of the first profile, as where most people edit the
+# default one, and the others are of the rest in turn. One edit in a thousand is Alice's.
 HISTORY = """
     INSERT INTO config_history (version, profile_id, document, domain, action, changed_by, db_user, application_name,
                                 changes, snapshot, "timestamp")
@@ -40,7 +42,8 @@ HISTORY = """
            'postgres', 'scale', jsonb_build_object('llm_max_tokens', jsonb_build_object('old', n - 1, 'new', n)),
            jsonb_set(d.document, '{ai_infra,llm_max_tokens}', to_jsonb(n)), now() - (%(rows)s - n) * interval '1 min'
     FROM generate_series(1, %(rows)s) AS n
-    JOIN config_profile_documents(ARRAY(SELECT id FROM config_profiles)) d ON d.id = (n - 1) %% %(profiles)s + 1
+    JOIN config_profile_documents(ARRAY(SELECT id FROM config_profiles)) d
+      ON d.id = CASE WHEN n > %(profiles)s AND n %% 2 = 0 THEN 1 ELSE (n - 1) %% %(profiles)s + 1 END
     ORDER BY n;
 """
 DOCUMENTS = """
@@ -67,8 +70,9 @@ def main(profiles: int = 10_000, rows: int = 1_000_000, times: int = 15) -> None
             size = owner.execute("SELECT pg_size_pretty(pg_total_relation_size('config_history'))").fetchone()
         loaded = time.perf_counter() - began
         print(f"{profiles} profiles, {rows} rows of history ({size[0] if size else '?'}), loaded in {loaded:.0f} s")
-        name = f"p{profiles // 2}"
-        third, last = (rows // 3 // profiles * profiles + profiles // 2, rows - profiles + profiles // 2)
+        name = f"p{profiles // 2 + 1}"  # an odd one, which has edits
+        third, last = (rows // 3 // profiles * profiles + profiles // 2 + 1, rows - profiles + profiles // 2 + 1)
+        old = datetime.now(UTC) - timedelta(minutes=rows * 0.9)
         tokens = iter(range(2_000_000, 3_000_000))
         with Admin(url) as admin, Admin(url, dry_run=True) as dry:
             document = f"profile/{name}"
@@ -80,9 +84,13 @@ def main(profiles: int = 10_000, rows: int = 1_000_000, times: int = 15) -> None
                 ("history: by one in a thousand", lambda: admin.history(actor="alice", limit=100)),
                 ("history: by nobody", lambda: admin.history(actor="nobody", limit=100)),
                 ("history: a page in the middle", lambda: admin.history(before=rows // 2, limit=100)),
+                ("history: until long ago", lambda: admin.history(until=old, limit=100)),
                 ("difference of two versions", lambda: admin.diff(name, third, last)),
+                ("difference of two old versions of the first profile", lambda: admin.diff("p1", third, third + 1000)),
+                ("the first profile long ago", lambda: admin.snapshot("p1", at=old)),
                 ("edit", lambda: admin.update(name, {"ai_infra.llm_max_tokens": next(tokens)})),
                 ("dry run of a roll back", lambda: dry.rollback(name)),
+                ("dry run of a roll back of the first profile", lambda: dry.rollback("p1", to=third)),
             ):
                 measure(admin, label, action, times)
         embedded.leave()

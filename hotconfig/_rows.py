@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 import sqlalchemy as sa
@@ -119,7 +120,9 @@ def check_path(path: str) -> tuple[str, str]:
     except ValueError as error:
         raise InvalidConfig(str(error)) from None
     if len(steps) != 2 or path not in paths():
-        raise InvalidConfig(f"{path} is no setting: there are {', '.join(paths())}")
+        leaf = [each for each in paths() if each.endswith(f".{path}")]
+        near = "".join(f" (did you mean {each}?)" for each in (leaf or get_close_matches(path, paths(), cutoff=0.8))[:1])
+        raise InvalidConfig(f"{path} is no setting{near}: there are {', '.join(paths())}")
     return steps[0], steps[1]
 
 

@@ -128,6 +128,8 @@ def test_set_misused(arguments: list[str], told: str) -> None:
         (f'{TEMPERATURE}="0.5"', "valid number"),
         ("ai_infra.llm_max_tokens=" + "1" * 5000, "not a JSON value"),
         ("ai_infra.heat=1", "there are profile.description, ai_infra.llm_endpoint"),
+        ("llm_temperature=1", "llm_temperature is no setting (did you mean ai_infra.llm_temperature?): there are"),
+        ("ai_infra.llm_max_token=1", "did you mean ai_infra.llm_max_tokens?"),
         ("profile.name=x", "rename the profile instead"),
     ],
 )

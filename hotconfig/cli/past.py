@@ -44,8 +44,13 @@ def history(
         str | None, typer.Option(metavar="PATH", help="Only edits of this part, such as ai_infra.llm_temperature.")
     ] = None,
     by: Annotated[str | None, typer.Option(metavar="WHO", help="Only edits of this person.")] = None,
-    since: Annotated[str | None, typer.Option(metavar="TIME", help="Only from this time on (ISO 8601).")] = None,
-    until: Annotated[str | None, typer.Option(metavar="TIME", help="Only until this time (ISO 8601).")] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Only from this time on (ISO 8601; local, unless it names a zone)."),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Only until this time (ISO 8601; local, unless it names a zone).")
+    ] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, a row for each field that was changed.")] = False,
     database: options.Database = None,
     schema: options.Schema = None,

@@ -23,7 +23,10 @@ def show(
     path: Path = None,
     *,
     version: Annotated[int | None, typer.Option(metavar="N", help="As it was at this version.")] = None,
-    at: Annotated[str | None, typer.Option(metavar="TIME", help="As it was at this time (ISO 8601).")] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="As it was at this time (ISO 8601; local, unless it names a zone)."),
+    ] = None,
     profile: options.Profile = None,
     document: options.Document = None,
     database: options.Database = None,
