@@ -120,9 +120,10 @@ def check_path(path: str) -> tuple[str, str]:
     except ValueError as error:
         raise InvalidConfig(str(error)) from None
     if len(steps) != 2 or path not in paths():
-        leaf = [each for each in paths() if each.endswith(f".{path}")]
-        near = "".join(f" (did you mean {each}?)" for each in (leaf or get_close_matches(path, paths(), cutoff=0.8))[:1])
-        raise InvalidConfig(f"{path} is no setting{near}: there are {', '.join(paths())}")
+        leaves = [each for each in paths() if each.endswith(f".{path}")]
+        near = (leaves or get_close_matches(path, paths(), cutoff=0.8))[:1]
+        meant = "".join(f" (did you mean {each}?)" for each in near)
+        raise InvalidConfig(f"{path} is no setting{meant}: there are {', '.join(paths())}")
     return steps[0], steps[1]
 
 
