@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -74,3 +75,19 @@ def on_a_terminal(*arguments: str, typed: str = "", interrupted_at: str = "") ->
             pass
         os.close(ours)
     return process.returncode, shown.decode()
+
+
+def screen(shown: str) -> list[str]:
+    """The lines that are left on a terminal of all that was shown there."""
+    lines: dict[int, str] = {}
+    row = 0
+    for number, command, text in re.findall(r"\x1b\[([?\d;]*)([A-Za-z])|(\r|\n|[^\x1b\r\n]+)", shown):
+        if command == "A":
+            row -= int(number or 1)
+        elif command == "K":
+            lines[row] = ""
+        elif text == "\n":
+            row += 1
+        elif text != "\r":
+            lines[row] = lines.get(row, "") + text
+    return [lines[row] for row in sorted(lines) if lines[row]]

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from typing import Protocol
 
 import pytest
+from conftest import Connect
 
 READER = """
 import sys
@@ -76,3 +77,8 @@ def ready(*processes: subprocess.Popen[str]) -> None:
 def named(process: subprocess.Popen[str]) -> str:
     """As the registry calls it."""
     return f"{socket.gethostname()[:20]}.{process.pid}"
+
+
+def straggler(connect: Connect, version: int) -> None:
+    """A session that says for ever that it has seen this version."""
+    connect(application_name=f"hotconfig:{version}:web.17:active")

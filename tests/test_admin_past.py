@@ -211,6 +211,3 @@ def test_history_filters(admin: Admin, editor: Editor) -> None:
         pages += [edit.id for edit in page]
     assert pages == [edit.id for edit in everything]
     assert pages == sorted(pages, reverse=True)
-
-
-# ---- where, and as whom

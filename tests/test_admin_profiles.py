@@ -140,6 +140,3 @@ def test_init_keeps_what_there_is(admin: Admin, editor: Editor) -> None:
     assert cfg.profile.is_default
     assert cfg.ai_infra.llm_temperature == 0.1
     assert cfg.mlflow == default_profile().mlflow
-
-
-# ---- rollback

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from conftest import Connect
 from editing import Editor, eventually
+from psycopg.sql import SQL, Identifier
 from sessions import add_profile
 
 import hotconfig
@@ -15,6 +16,14 @@ from hotconfig.admin import Admin
 from hotconfig.errors import HotConfigError, InvalidConfig, VersionConflict
 
 TEMPERATURE = "ai_infra.llm_temperature"
+WAITING = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')"
+
+
+def all_rows(editor: Editor) -> list[object]:
+    """The profiles, what is published of them, its history, and what waits for a commit."""
+    rows = SQL("SELECT array_agg(t::text ORDER BY t::text) FROM {} t")
+    tables = ("config_profiles", "config_ai_infra", "config_documents", "config_history", "config_dirty")
+    return [editor.ask(rows.format(Identifier(table))) for table in tables]
 
 
 def test_update_is_one_version_of_all_paths(admin: Admin, database: str) -> None:
@@ -171,13 +180,9 @@ def test_a_profile_that_goes_meanwhile(admin: Admin, connect: Connect, editor: E
     admin.create_profile("noon")
     other = connect(autocommit=False)
     other.execute("DELETE FROM config_profiles WHERE name = 'noon'")
-    waiting = (
-        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')"
-    )
-
     with ThreadPoolExecutor(1) as pool:
         edited = pool.submit(admin.update, "noon", {"ai_infra.llm_max_tokens": 5})
-        eventually(lambda: editor.ask(waiting))
+        eventually(lambda: editor.ask(WAITING))
         other.commit()
         with pytest.raises(VersionConflict, match="deleted the profile at the same time"):
             edited.result(20)
@@ -197,10 +202,64 @@ def test_dry_run(database: str, editor: Editor) -> None:
     assert [edit.changes for edit in would.edits] == [edit.changes for edit in written.edits]
 
 
-def test_dry_run_meets_the_guards(database: str) -> None:
-    """What a commit would refuse is refused."""
-    with Admin(database, dry_run=True) as dry, pytest.raises(InvalidConfig, match="is the default one"):
-        dry.delete_profile("default")
+def test_dry_run_notifies_nobody(database: str, connect: Connect, editor: Editor) -> None:
+    """Who listens gets what is sent afterwards, and nothing before it."""
+    listener = connect()
+    listener.execute("LISTEN hotconfig")
+    with Admin(database, dry_run=True) as dry:
+        assert dry.update(None, {TEMPERATURE: 0.2}).edits
+    editor.run("NOTIFY hotconfig, 'afterwards'")
+    assert [notify.payload for notify in listener.notifies(timeout=20, stop_after=1)] == ["afterwards"]
 
 
-# ---- profiles
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_deferred_foreign_key(database: str, editor: Editor, dry_run: bool) -> None:
+    """A key of a table of one's own that is checked at commit is met by a dry run, too; nothing is left behind."""
+    editor.run("INSERT INTO config_profiles (name) VALUES ('b')")
+    editor.run("CREATE TABLE teams (profile int REFERENCES config_profiles DEFERRABLE INITIALLY DEFERRED)")
+    editor.run("INSERT INTO teams SELECT id FROM config_profiles WHERE name = 'b'")
+    before = all_rows(editor)
+    with Admin(database, dry_run=dry_run) as admin, pytest.raises(InvalidConfig, match='"teams_profile_fkey"'):
+        admin.delete_profile("b")
+    assert all_rows(editor) == before
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_deferred_constraint_trigger(database: str, editor: Editor, dry_run: bool) -> None:
+    """A rule of one's own that is checked at commit, likewise."""
+    editor.run("""
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'too hot'; END $$;
+        CREATE CONSTRAINT TRIGGER calm AFTER UPDATE ON config_ai_infra DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW WHEN (NEW.llm_temperature > 0.8) EXECUTE FUNCTION refuse();
+    """)
+    before = all_rows(editor)
+    with Admin(database, dry_run=dry_run) as admin:
+        with pytest.raises(InvalidConfig, match="nothing was saved: the database refuses it: too hot"):
+            admin.update(None, {TEMPERATURE: 0.9})
+        assert all_rows(editor) == before
+        assert admin.update(None, {TEMPERATURE: 0.8}).edits
+
+
+def test_dry_run_meets_the_guard_of_the_settings(database: str, editor: Editor) -> None:
+    """A profile without all settings cannot become the default one, which the server says at commit."""
+    editor.run("INSERT INTO config_profiles (name) VALUES ('half')")
+    before = all_rows(editor)
+    told = 'the database refuses it: the default profile "half" would be left without its row in config_ai_infra'
+    with Admin(database, dry_run=True) as dry, pytest.raises(InvalidConfig, match=told):
+        dry.activate("half")
+    assert all_rows(editor) == before
+
+
+def test_dry_run_meets_the_guard_of_the_default_profile(database: str, connect: Connect, editor: Editor) -> None:
+    """It becomes the default one while the deletion waits for its row: the server refuses that, and it stays."""
+    add_profile(editor.connection, "b")
+    other = connect(autocommit=False)
+    other.execute("UPDATE config_profiles SET is_default = (name = 'b')")
+    with Admin(database, dry_run=True) as dry, ThreadPoolExecutor(1) as pool:
+        deleted = pool.submit(dry.delete_profile, "b")
+        eventually(lambda: deleted.done() or editor.ask(WAITING))
+        other.commit()
+        before = all_rows(editor)
+        with pytest.raises(InvalidConfig, match='the database refuses it: profile "b" is the default one'):
+            deleted.result(20)
+    assert all_rows(editor) == before

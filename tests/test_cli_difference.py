@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Mapping
 
 import pytest
+from commands import on_a_terminal, out
 
+from hotconfig.admin import Admin
 from hotconfig.cli.difference import print_difference
+
+TYPES = """
+import pathlib, sys
+file = pathlib.Path(sys.argv[1])
+file.write_text(file.read_text().replace("llm_temperature: 0.7", "llm_temperature: 0.2").replace("two", "zwei "))
+"""
 
 
 def shown(capsys: pytest.CaptureFixture[str], old: Mapping[str, object], new: Mapping[str, object]) -> list[str]:
@@ -67,3 +77,25 @@ def test_what_would_control_a_terminal(capsys: pytest.CaptureFixture[str]) -> No
         "        +b\\x0d",
         "        +\\x1b[2J",
     ]
+
+
+def test_colours(admin: Admin, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal old is red, new is green, a place is cyan, a blank at the end is seen; elsewhere there are none."""
+    monkeypatch.setenv("HOTCONFIG_DATABASE_URL", database)
+    monkeypatch.setenv("EDITOR", shlex.join([sys.executable, "-c", TYPES]))
+    monkeypatch.delenv("VISUAL", raising=False)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    admin.update(None, {"prompts.system_prompt": "one\ntwo"})
+    difference = [
+        "    ai_infra.llm_temperature: \x1b[31m0.7\x1b[0m -> \x1b[32m0.2\x1b[0m",
+        "    prompts.system_prompt:",
+        "        \x1b[36m@@ -1,2 +1,2 @@\x1b[0m",
+        "         one",
+        "        \x1b[31m-two\x1b[0m",
+        "        \x1b[32m+zwei\x1b[0m\x1b[7;32m \x1b[0m",
+    ]
+    edited, looked = (on_a_terminal(*verb)[1].splitlines() for verb in (["edit", "--yes"], ["diff"]))
+    assert (edited[:-1], looked[1:]) == (difference, difference)
+    assert "\x1b[" not in out("diff")
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[3" not in on_a_terminal("diff")[1]

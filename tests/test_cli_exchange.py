@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from commands import on_a_terminal, out, printed, refused, run
+from commands import on_a_terminal, out, printed, program, refused, run, screen
 from editing import Editor
 from servers import Server
 
@@ -189,6 +189,18 @@ def test_it_asks_on_a_terminal(config: Path, typed: str, code: int, temperature:
     assert "llm_temperature" in before
     assert ("nothing was changed" in after) == (code == 1)
     assert out("show", TEMPERATURE) == f"{temperature}\n"
+
+
+@pytest.mark.parametrize("arguments", [("export", "config.yaml"), ("import", "config.yaml", "--yes")])
+def test_a_bar_on_a_terminal(version: int, arguments: tuple[str, ...]) -> None:
+    """It says what is being done, and is gone in the end; where nobody looks there is none."""
+    out("export", "config.yaml")
+    piped = program(*arguments)
+    code, shown = on_a_terminal(*arguments)
+    assert (code, piped.returncode, piped.stderr) == (0, 0, "")
+    assert f"{arguments[0]}ing" in shown
+    assert "━" in shown
+    assert screen(shown) == piped.stdout.splitlines()
 
 
 def test_an_edit_while_somebody_is_asked(config: Path, editor: Editor, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,11 +76,17 @@ def test_every_version_once(watch: Watch, database: str, editor: Editor) -> None
 
 
 def test_text(watch: Watch, database: str, editor: Editor) -> None:
-    """As history prints it."""
+    """As history prints it: who and why, and the old and the new value; in JSON too."""
+    editor.run("SELECT set_config('hotconfig.actor', 'bob', false), set_config('hotconfig.note', 'why', false)")
     version = editor.temperature(0.1)
     watcher = watch(database, "--since", str(version - 1))
-    assert line(watcher).startswith(f"{version}  ")
+    heading = line(watcher)
+    assert heading.startswith(f"{version}  2")
+    assert heading.endswith("  bob  profile/default  why")
     assert line(watcher) == "    ai_infra.llm_temperature: 0.7 -> 0.1"
+    told = json.loads(line(watch(database, "--since", str(version - 1), "--json")))
+    assert (told["version"], told["actor"], told["note"]) == (version, "bob", "why")
+    assert told["changes"] == {"llm_temperature": {"old": 0.7, "new": 0.1}}
 
 
 def test_part(watch: Watch, database: str, editor: Editor) -> None:
