@@ -93,7 +93,7 @@ def _old_versions(session: Session, edits: Sequence[Edit]) -> dict[str, int]:
     name = sa.func.unnest(sa.literal([*names.values()], ARRAY(sa.Text))).column_valued("name")
     newest = (
         sa.select(sa.case((WENT, 0), else_=ConfigHistory.version))
-        .where(ConfigHistory.document == name, ConfigHistory.id < edits[0].id)
+        .where(ConfigHistory.document == name, ConfigHistory.id < min((edit.id for edit in edits), default=0))
         .order_by(ConfigHistory.id.desc())
         .limit(1)
         .scalar_subquery()

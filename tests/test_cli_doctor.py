@@ -56,6 +56,17 @@ def test_fix(database: str, psql: Psql) -> None:
     assert psql("SELECT version FROM config_state") == before
 
 
+def test_fix_of_what_has_no_history(database: str, psql: Psql) -> None:
+    """`active` alone is behind, as after a restore of half of the tables: it is no profile, and leaves no row."""
+    psql(
+        "SET session_replication_role = replica;"
+        "UPDATE config_documents SET document = jsonb_set(document, '{ai_infra,llm_temperature}', '0.1')"
+        " WHERE name = 'active'"
+    )
+    assert "published again, version" in out("doctor", "--fix", "--database", database)
+    assert wrong(database) == {}
+
+
 def test_fix_publishes_nothing_invalid(database: str, psql: Psql) -> None:
     """Processes serve on what is good; doctor says which rule the tables break."""
     psql(
