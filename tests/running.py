@@ -28,9 +28,7 @@ class Calm(hotconfig.ProfileConfig):
         return self
 
 model = Calm if sys.argv[1] == "calm" else hotconfig.ProfileConfig
-clients = [hotconfig.Client(model=model, heartbeat=1000) for _ in range(int(sys.argv[2]))]
-for client in clients:
-    client.start()
+client = hotconfig.Client(model=model, heartbeat=1000).start()
 print("ready", flush=True)
 sys.stdin.read()
 """
@@ -40,17 +38,17 @@ PATIENCE = 40.0  # seconds for programs that run beside other tests
 
 
 class Start(Protocol):
-    def __call__(self, *, clients: int = 1, calm: bool = False) -> subprocess.Popen[str]: ...
+    def __call__(self, *, calm: bool = False) -> subprocess.Popen[str]: ...
 
 
 @pytest.fixture
 def reader(database: str) -> Iterator[Start]:
-    """Start a process with so many clients of the default profile; a calm one rejects a temperature above 0.8."""
+    """Start a process that follows the default profile; a calm one rejects a temperature above 0.8."""
     with ExitStack() as stack:
 
-        def start(*, clients: int = 1, calm: bool = False) -> subprocess.Popen[str]:
+        def start(*, calm: bool = False) -> subprocess.Popen[str]:
             process = subprocess.Popen(
-                [sys.executable, "-c", READER, "calm" if calm else "plain", str(clients)],
+                [sys.executable, "-c", READER, "calm" if calm else "plain"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
