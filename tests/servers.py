@@ -22,9 +22,9 @@ from psycopg.sql import SQL, Identifier, Placeholder
 
 from hotconfig import _cluster, migrations
 
-# Nobody's data: what a power cut would cost is no more than a test run. What a killed process costs is tested, hence
-# full_page_writes stays on: without it PostgreSQL 18 once did not recover from that ("WAL contains references to invalid
-# pages", a page that a later TRUNCATE had taken away, on a server that was promoted before).
+# Nobody's data: what a power cut would cost is no more than a test run. full_page_writes stays on, since processes are
+# killed here: without it a PostgreSQL 18 that had been promoted before did not recover from that once ("WAL contains
+# references to invalid pages").
 SETTINGS = {
     "fsync": "off",
     "synchronous_commit": "off",
