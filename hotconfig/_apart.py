@@ -7,10 +7,12 @@ import threading
 import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, TypeVar
 
 from hotconfig._feed import Stop
 from hotconfig._wire import Lost, Stopped
+
+T = TypeVar("T")
 
 GLANCE = 0.02  # seconds between looks whether to stop
 
@@ -21,7 +23,7 @@ class Apart:
     def __init__(self) -> None:
         self._running: dict[Hashable, tuple[threading.Thread, Future[Any]]] = {}
 
-    def __call__(self, function: Callable[..., Any], *args: Hashable, stop: Stop, timeout: float) -> Any:
+    def __call__(self, function: Callable[..., T], *args: Hashable, stop: Stop, timeout: float) -> T:
         """What the function returns or raises.
 
         Raises:
@@ -41,11 +43,12 @@ class Apart:
                 raise Lost(f"no answer within {timeout:g} s")
             thread.join(min(left, GLANCE))
         del self._running[key]
-        return future.result()
+        came: T = future.result()
+        return came
 
 
-def _begin(function: Callable[..., Any], args: tuple[Hashable, ...]) -> tuple[threading.Thread, Future[Any]]:
-    future: Future[Any] = Future()
+def _begin(function: Callable[..., T], args: tuple[Hashable, ...]) -> tuple[threading.Thread, Future[T]]:
+    future: Future[T] = Future()
 
     def run() -> None:
         try:

@@ -86,10 +86,9 @@ def _params(target: Target, apart: Apart, stop: Stop, deadline: float) -> Params
         return target.connect_params()
     timeout = min(ASKED, _left(deadline))
     try:
-        params: Params = apart(target.connect_params, stop=stop, timeout=timeout)
+        return apart(target.connect_params, stop=stop, timeout=timeout)
     except Lost as error:
         raise unavailable(f"asked where to connect, it gave {error}", target) from None
-    return params
 
 
 def _left(deadline: float) -> float:
@@ -120,7 +119,7 @@ def _addresses(host: Params, apart: Apart, stop: Stop, deadline: float) -> list[
     except (Lost, OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise Lost(f'could not translate host name "{name}" to address: {reason}') from None
-    return [{"hostaddr": address} for address in dict.fromkeys(each[4][0] for each in found)]
+    return [{"hostaddr": address} for address in dict.fromkeys(str(each[4][0]) for each in found)]
 
 
 def _is_address(name: str) -> bool:
