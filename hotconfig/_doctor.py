@@ -37,7 +37,7 @@ PUBLISHED = ("config_documents", "config_state", "config_history")
 SETTINGS = ("config_profiles", "config_ai_infra", "config_genie_spaces", "config_mlflow", "config_prompts")
 TABLES = {"config_state", "config_dirty", *Base.metadata.tables}
 PATIENCE = "10s"  # for a statement
-PROBE = 2.0  # seconds for a notification to come back
+PROBE = 2.0  # seconds for a notification to come back, or for processes to follow
 
 WHY = {
     "connection": "without the database a new process does not start, and a running one serves its last snapshot",

@@ -40,7 +40,7 @@ class Edit:
         version: the one that it was part of.
         document: `profile/<name>`, or one of your own.
         domain: of a profile `profile`, `ai_infra`, `genie`, `mlflow` or `prompts`; of another document its top-level
-            key.
+            key, or nothing if an empty document came or went.
         action: `create`, `update`, `delete` or `activate`.
         actor: who; the database user, unless `Admin` or the setting `hotconfig.actor` named somebody.
         note: why, if anybody said.

@@ -1,7 +1,7 @@
 """What a feed is: where documents come from, told item by item.
 
-A feed is a generator `feed(document, stop)`. It yields what it learns, is sent whether the content was rejected, ends
-when `stop` is set, and closes its connection on the way out. Nothing but `stop` ends it: after an error it yields
+A feed is a generator `feed(document, stop)`. It yields what it learns, is sent whether what came could not be served,
+ends when `stop` is set, and closes its connection on the way out. Nothing but `stop` ends it: after an error it yields
 `Down` and goes on trying.
 """
 

@@ -33,9 +33,9 @@ Document = dict[str, Any]
 Values = dict[str, dict[str, Any]]
 
 
-def insert(session: Session, name: str, description: str, settings: Document) -> ConfigProfile:
+def insert(session: Session, name: str, settings: Document) -> ConfigProfile:
     """A new profile, not the default one."""
-    row = ConfigProfile(name=name, description=description, is_default=False)
+    row = ConfigProfile(name=name, description="", is_default=False)
     session.add(row)
     session.flush()
     store(session, row, settings)

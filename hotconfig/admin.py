@@ -89,7 +89,7 @@ class Admin(Reading):
                 name, settings = default.profile.name, default.model_dump()
                 row = session.scalar(sa.select(ConfigProfile).where(ConfigProfile.name == name))
                 if row is None:
-                    row = _rows.insert(session, name, "", settings)
+                    row = _rows.insert(session, name, settings)
                     row.created_by = "system"
                 else:
                     kept = _rows.from_rows(row)
@@ -111,7 +111,7 @@ class Admin(Reading):
                 settings = default_profile().model_dump()
             else:
                 settings = _rows.from_rows(self._row(current.session, copy_from))
-            _rows.insert(current.session, name, "", {**settings, "profile": {"description": description}})
+            _rows.insert(current.session, name, {**settings, "profile": {"description": description}})
         return current.written
 
     def rename_profile(self, name: str, to: str, *, expect_version: int | None = None) -> Written:
@@ -188,7 +188,7 @@ class Admin(Reading):
                 raise HotConfigError(f"profile {name!r} was not there {when}: `hotconfig history` shows its versions")
             row = session.get(ConfigProfile, next(_past.profile_ids(session, name)))
             if row is None:
-                _rows.insert(session, then["profile"]["name"], "", then)
+                _rows.insert(session, then["profile"]["name"], then)
             else:
                 row.name = then["profile"]["name"]
                 _rows.store(session, row, then)
