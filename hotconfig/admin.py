@@ -97,16 +97,21 @@ class Admin(Reading):
                 row.is_default = True
         return current.written
 
-    def create_profile(self, name: str, *, copy_from: str | None = None, description: str = "") -> Written:
+    def create_profile(
+        self, name: str, *, copy_from: str | None = None, description: str = "", expect_version: int | None = None
+    ) -> Written:
         """Create a profile with the settings of another one, or with the defaults of `init`. It is not the default one.
 
         Args:
             name: at most 100 characters, not blank, not taken.
             copy_from: the other one. Default: the defaults.
             description: what it is for.
+            expect_version: the version of the other one. Default: any.
         """
         _rows.check_name(name)
-        with self._writing() as current:
+        if expect_version is not None and copy_from is None:
+            raise ValueError("expect_version is of the profile that is copied: name it, or leave expect_version out")
+        with self._writing(copy_from, expect_version) as current:
             if copy_from is None:
                 settings = default_profile().model_dump()
             else:

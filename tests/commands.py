@@ -11,6 +11,7 @@ import subprocess
 import sys
 from typing import Any
 
+from programs import started
 from typer.testing import CliRunner, Result
 
 from hotconfig.cli import app
@@ -61,7 +62,7 @@ def on_a_terminal(*arguments: str, typed: str = "", interrupted_at: str = "") ->
     """In a process of its own, on a terminal: the exit code, and all that it shows; Ctrl-C when it shows that text."""
     ours, its = pty.openpty()
     environ = os.environ | {"TERM": "xterm-256color", "COLUMNS": "200"}
-    with subprocess.Popen([*PROGRAM, *arguments], stdin=its, stdout=its, stderr=its, env=environ) as process:
+    with started([*PROGRAM, *arguments], stdin=its, stdout=its, stderr=its, env=environ) as process:
         os.close(its)
         os.write(ours, typed.encode())
         shown = b""

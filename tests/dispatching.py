@@ -75,8 +75,8 @@ def in_thread(work: Callable[[], object]) -> None:
     assert not thread.is_alive()
 
 
-def run(main: Callable[[], Any]) -> None:
-    async def limited() -> None:
-        await asyncio.wait_for(main(), PATIENCE)
+def run(main: Callable[[], Any]) -> Any:
+    async def limited() -> Any:
+        return await asyncio.wait_for(main(), PATIENCE)
 
-    asyncio.run(limited())
+    return asyncio.run(limited())

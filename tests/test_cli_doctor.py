@@ -56,6 +56,22 @@ def test_fix(database: str, psql: Psql) -> None:
     assert psql("SELECT version FROM config_state") == before
 
 
+def test_what_a_fix_would_publish(database: str, psql: Psql) -> None:
+    """A dry run shows it, and all is as broken as before; a note says why it was mended."""
+    psql("SET session_replication_role = replica; UPDATE config_ai_infra SET llm_temperature = 0.1")
+    before = psql("SELECT version FROM config_state")
+    done = run("doctor", "--fix", "--dry-run", "--by", "alice", "--database", database)
+    assert done.exit_code == 1
+    assert (
+        f"--fix would publish: Version {int(before) + 1} by alice: ai_infra.llm_temperature 0.7 -> 0.1" in done.stdout
+    )
+    assert psql("SELECT version FROM config_state") == before
+    assert set(wrong(database)) == {"documents"}
+    out("doctor", "--fix", "--note", "after the restore", "--database", database)
+    assert psql("SELECT note FROM config_history ORDER BY id DESC LIMIT 1") == "after the restore"
+    assert "are for --fix" in refused(2, "doctor", "--note", "x", "--database", database)
+
+
 def test_fix_of_what_has_no_history(database: str, psql: Psql) -> None:
     """`active` alone is behind, as after a restore of half of the tables: it is no profile, and leaves no row."""
     psql(

@@ -14,6 +14,7 @@ from typing import Protocol
 import pytest
 from commands import PROGRAM, on_a_terminal, out, printed, program, refused, run
 from editing import Editor, eventually
+from programs import started
 from proxy import Proxy
 
 from hotconfig.cli import app
@@ -291,7 +292,7 @@ def test_two_at_once(types: Types, editor: Editor, tmp_path: Path) -> None:
     wait = f"\nwhile not os.path.exists({str(go)!r}): time.sleep(0.01)"
     types(f"{WARMER}{wait}")
     command = [*PROGRAM, "edit", "--yes", "--by"]
-    with subprocess.Popen([*command, "bob"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as second:
+    with started([*command, "bob"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as second:
         eventually((tmp_path / "opened").exists)
         assert not editor.ask("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'hotconfig-admin'")
         types("save(text.replace('Find out first', 'Find out').replace('llm_max_tokens: 60000', 'llm_max_tokens: 5'))")
@@ -334,9 +335,7 @@ def test_a_connection_that_fails(types: Types, through: str, proxy: Proxy, tmp_p
     """At saving, after the text was typed: it is kept."""
     go = tmp_path / "go"
     types(f"{WARMER}\nwhile not os.path.exists({str(go)!r}): time.sleep(0.01)")
-    with subprocess.Popen(
-        [*PROGRAM, "edit", "--yes", "--json", "--database", through], stderr=subprocess.PIPE, text=True
-    ) as process:
+    with started([*PROGRAM, "edit", "--yes", "--json", "--database", through], stderr=subprocess.PIPE) as process:
         eventually((tmp_path / "opened").exists)
         proxy.refuse()
         go.touch()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from commands import PROGRAM, on_a_terminal, out, program, refused, run
 from editing import Editor
+from programs import started
 from servers import Server
 
 from hotconfig.cli import app
@@ -111,11 +112,10 @@ def test_the_example_of_watch(database: str, editor: Editor) -> None:
     """It does not end by itself: its first line is enough, and closing the pipe is no error."""
     command = (VERBS["watch"].epilog or "").removeprefix("Example: hotconfig ")
     editor.temperature(0.2)
-    with subprocess.Popen(
+    with started(
         [*PROGRAM, *shlex.split(command), "--database", database],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None

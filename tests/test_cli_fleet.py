@@ -14,6 +14,7 @@ import pytest
 from commands import PROGRAM, out, printed
 from conftest import Connect
 from editing import Editor
+from programs import started
 from running import straggler
 from servers import Server
 
@@ -43,9 +44,7 @@ def test_fleet(connect: Connect, editor: Editor) -> None:
 
 @pytest.fixture
 def watcher() -> Iterator[subprocess.Popen[str]]:
-    with subprocess.Popen(
-        [*PROGRAM, "fleet", "--watch", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+    with started([*PROGRAM, "fleet", "--watch", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         yield process
         process.kill()
 
@@ -68,7 +67,7 @@ def test_watch_through_a_restart(own_server: Server, monkeypatch: pytest.MonkeyP
     url = own_server.create_database("app")
     monkeypatch.setenv("HOTCONFIG_DATABASE_URL", url)
     command = [*PROGRAM, "fleet", "--watch", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with started(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.readline()
@@ -88,7 +87,7 @@ def test_watch_on_a_terminal(connect: Connect) -> None:
     straggler(connect, 1)
     ours, its = pty.openpty()
     environ = os.environ | {"TERM": "xterm-256color", "COLUMNS": "120"}
-    with subprocess.Popen([*PROGRAM, "fleet", "--watch"], stdin=its, stdout=its, stderr=its, env=environ) as process:
+    with started([*PROGRAM, "fleet", "--watch"], stdin=its, stdout=its, stderr=its, env=environ) as process:
         os.close(its)
         shown = b""
         while shown.count(b"the default profile") < 2:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from commands import PROGRAM, out, program, refused
 from editing import Editor, eventually
+from programs import started
 
 ROOT = Path(__file__).parent.parent
 
@@ -107,7 +108,7 @@ def test_ctrl_c(editor: Editor) -> None:
     """Of a verb that waits for somebody else: one line, and an exit code that does not say that nothing was saved."""
     editor.run("BEGIN; UPDATE config_ai_infra SET llm_max_tokens = 5")
     command = [*PROGRAM, "set", "ai_infra.llm_max_tokens=6"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with started(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         eventually(lambda: editor.ask("SELECT count(*) FROM pg_locks WHERE NOT granted"))
         process.send_signal(signal.SIGINT)
         said = process.communicate(timeout=20)

@@ -138,8 +138,14 @@ def test_delete_asks_on_a_terminal(version: int, typed: str, code: int, left: bo
     assert ("b" in names()) == left
 
 
+def test_the_version_that_create_expects_is_of_the_copied_one() -> None:
+    """Without one it is a matter of usage."""
+    assert "--from" in refused(2, "profile", "create", "c", "--expect-version", "1")
+
+
 @pytest.mark.parametrize(
-    "arguments", [["rename", "b", "c"], ["describe", "b", "x"], ["delete", "b"], ["activate", "b"]]
+    "arguments",
+    [["create", "c", "--from", "b"], ["rename", "b", "c"], ["describe", "b", "x"], ["delete", "b"], ["activate", "b"]],
 )
 def test_expected_version_and_dry_run(version: int, editor: Editor, arguments: list[str]) -> None:
     """Another version is a conflict, with exit code 4; the right one is none; a dry run saves nothing."""

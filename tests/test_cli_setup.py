@@ -14,6 +14,7 @@ import psycopg
 import pytest
 from commands import PROGRAM, on_a_terminal, out, printed, refused, run
 from conftest import Psql
+from programs import started
 from servers import Server
 
 from hotconfig import migrations
@@ -104,7 +105,7 @@ def test_migrate_makes_up_for_missing_roles(blank: str, own_server: Server) -> N
 def test_dev(directory: Path, number: signal.Signals) -> None:
     """It prints where it is and what to try, which works; Ctrl-C ends it with the server, and the data stays."""
     command = [*PROGRAM, "dev", "--database", f"embedded:{directory}"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with started(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         said = [process.stdout.readline().strip() for _ in range(4)]
         try:
@@ -122,7 +123,7 @@ def test_dev(directory: Path, number: signal.Signals) -> None:
 def test_dev_as_json(directory: Path) -> None:
     """One object with the URL and the command."""
     command = [*PROGRAM, "dev", "--json", "--schema", "app", "--database", f"embedded:{directory}"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with started(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         told = json.loads(process.stdout.readline())
         assert out("show", "profile.name", "--schema", "app", "--database", told["url"]) == "default\n"

@@ -14,6 +14,7 @@ import pytest
 from commands import PROGRAM, out, printed, refused, run
 from conftest import Connect
 from editing import Editor, eventually
+from programs import started
 from running import Start, named, reader, ready, straggler
 
 from hotconfig import Client, Unavailable
@@ -59,7 +60,7 @@ def test_wait_for_a_fleet(reader: Start, editor: Editor) -> None:
     processes[0].send_signal(signal.SIGSTOP)
     before = editor.version()
     command = [*PROGRAM, "set", f"{TEMPERATURE}=0.2", "--wait", "50"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+    with started(command, stdout=subprocess.PIPE) as writer:
         eventually(lambda: sum(f":{before + 1}:" in name for name in editor.registry()) == 19)
         assert writer.poll() is None
         processes[0].send_signal(signal.SIGCONT)
@@ -183,7 +184,7 @@ def test_ctrl_c_while_somebody_waits(connect: Connect, editor: Editor) -> None:
     """It ends the waiting and no more: nobody is told that nothing was changed."""
     straggler(connect, 1)
     command = [*PROGRAM, "set", f"{TEMPERATURE}=0.2", "--wait", "50"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as writer:
+    with started(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as writer:
         assert writer.stdout is not None
         assert writer.stderr is not None
         assert "llm_temperature" in writer.stdout.readline() + writer.stdout.readline()

@@ -13,6 +13,7 @@ from contextlib import ExitStack
 import pytest
 from commands import PROGRAM, refused
 from editing import Editor
+from programs import started
 from servers import Server
 
 import hotconfig
@@ -140,7 +141,7 @@ def test_it_says_what_it_follows(database: str, editor: Editor) -> None:
     version = editor.temperature(0.1)
     ours, its = pty.openpty()
     command = [*PROGRAM, "watch", "ai_infra", "--profile", "default", "--database", database]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=its) as process:
+    with started(command, stdout=subprocess.DEVNULL, stderr=its) as process:
         os.close(its)
         with open(ours, encoding="utf-8") as shown:  # noqa: PTH123  # a descriptor
             said = shown.readline()

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from programs import started
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -33,8 +34,8 @@ def test_the_tour(enterable: Path) -> None:
 
 def test_interactive() -> None:
     """The command that it prints changes the agent's next answer; Ctrl-C ends it with 0."""
-    with subprocess.Popen(
-        [*DEMO, "--interactive"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    with started(
+        [*DEMO, "--interactive"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     ) as demo:
         assert demo.stdout is not None
         assert demo.stderr is not None

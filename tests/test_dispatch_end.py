@@ -139,7 +139,7 @@ def test_subscriptions_survive_a_fork(source: Source) -> None:
 def test_a_loop_stays_with_the_parent(source: Source) -> None:
     """In the child, coroutine subscriptions and iterators that run on the parent's loop have ended."""
 
-    async def main() -> None:
+    async def main() -> int:
         told: asyncio.Queue[Step] = asyncio.Queue()
         source.subscribe(told.put)
         changes = source.dispatcher.changes()
@@ -156,9 +156,9 @@ def test_a_loop_stays_with_the_parent(source: Source) -> None:
                 status = 0 if ended else 2
             finally:
                 os._exit(status)
-        _, status = await asyncio.to_thread(os.waitpid, pid, 0)
-        assert os.waitstatus_to_exitcode(status) == 0
         source.put(a=1)
         assert numbers([await told.get(), await waiting]) == [(0, 1), (0, 1)]
+        return pid
 
-    run(main)
+    pid = run(main)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0

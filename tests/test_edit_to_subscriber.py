@@ -12,6 +12,7 @@ from queue import Queue
 
 import pytest
 from conftest import Psql
+from programs import started
 
 import hotconfig
 from hotconfig import Change, Client, ProfileConfig
@@ -52,11 +53,10 @@ for line in sys.stdin:
 
 def test_another_process_sees_the_edit(database: str, psql: Psql) -> None:
     """A process that read once is told of an UPDATE typed into psql, and reads the new value from then on."""
-    with subprocess.Popen(
+    with started(
         [sys.executable, "-c", READER],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        text=True,
         env={"HOTCONFIG_DATABASE_URL": database},
     ) as reader:
         assert reader.stdin is not None

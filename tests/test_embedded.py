@@ -6,12 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import psycopg
+from programs import started
 
 from hotconfig import embedded
 from hotconfig.conninfo import resolve
@@ -39,15 +39,10 @@ sys.stdin.readline()
 """
 
 
-@contextmanager
-def process(code: str, directory: Path) -> Iterator[subprocess.Popen[str]]:
-    """A Python process that runs `code`, killed at the end if it is still there."""
+def process(code: str, directory: Path) -> AbstractContextManager[subprocess.Popen[str]]:
+    """A Python process that runs `code`."""
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code, str(directory)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
-        try:
-            yield child
-        finally:
-            child.kill()
+    return started(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
 
 def said(child: subprocess.Popen[str]) -> str:

@@ -17,6 +17,7 @@ from typing import TypeVar
 import psycopg
 import pytest
 from editing import Editor, eventually
+from programs import started
 from servers import Server
 
 import hotconfig
@@ -124,13 +125,12 @@ print(hotconfig.status().reconnects)
 
 def test_a_child_may_exit_as_programs_do(database: str, editor: Editor) -> None:
     """With exit handlers, after use and without: the parent's session stays, and no exit takes long or complains."""
-    with subprocess.Popen(
+    with started(
         # Python 3.12 and later warn of a fork beside threads, which is what is tested.
         [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKS],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
         env={"HOTCONFIG_DATABASE_URL": database},
     ) as parent:
         assert parent.stdout is not None

@@ -15,6 +15,7 @@ import pages
 import pytest
 from dispatching import PATIENCE
 from editing import Editor, eventually
+from programs import started
 
 from hotconfig import Change, Client, Closed
 
@@ -36,13 +37,12 @@ def test_it_ends_cleanly(
 ) -> None:
     """The page's program is told in either loop; a signal ends it without an error, and its session."""
     pages.save(PAGE, "follow.py", tmp_path)
-    with subprocess.Popen(
+    with started(
         [sys.executable, "-u", *program],
         cwd=tmp_path,
         env=os.environ | {"HOTCONFIG_DATABASE_URL": database},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("begin with")

@@ -6,10 +6,12 @@ import importlib
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hotconfig._edits import told
 from hotconfig.cli import options, output
 from hotconfig.cli.app import FAILED, verb
 from hotconfig.errors import HotConfigError
@@ -28,6 +30,8 @@ def doctor(
         bool, typer.Option("--fix", help="Publish documents that are behind their tables; all else is only told.")
     ] = False,
     by: options.By = None,
+    note: options.Note = None,
+    dry_run: options.DryRun = False,
     model: Annotated[
         str | None,
         typer.Option(
@@ -44,9 +48,13 @@ def doctor(
     """Check the whole way of an edit; exit code 1 if something is broken."""
     if document is not None and model is None:
         raise ValueError("--document is for --model PACKAGE:CLASS")
+    if not fix and (by or note or dry_run):
+        raise ValueError("--by, --note and --dry-run are for --fix")
     checked = None if model is None else (_imported(model), options.document_or_default(None, document))
+    mended = partial(_mended, database=database, schema=schema, by=by, note=note, dry_run=dry_run)
     findings = []
-    for finding in _found(database, schema, checked, by=by, fix=fix):
+    for found in _found(database, schema, checked):
+        finding = mended(found) if fix else found
         findings.append(finding)
         if not as_json:
             with output.whoever_reads():  # the exit code counts too
@@ -66,29 +74,30 @@ def _say(finding: Finding) -> None:
         output.say(f"{'':22}do:  ", (finding.mend, "cyan"))
 
 
-def _found(
-    database: str | None, schema: str | None, model: tuple[type[Snapshot], str] | None, *, by: str | None, fix: bool
-) -> Iterator[Finding]:
+def _found(database: str | None, schema: str | None, model: tuple[type[Snapshot], str] | None) -> Iterator[Finding]:
     # Late: it looks at the migrations, and Alembic takes as long to load as all else.
     from hotconfig import _doctor
     from hotconfig._fits import fits
 
-    for finding in _doctor.findings(database, schema=schema):
-        yield _fixed(finding, database, schema, by) if fix else finding
+    yield from _doctor.findings(database, schema=schema)
     if model is not None:
         yield fits(*model, database, schema=schema)
 
 
-def _fixed(finding: Finding, database: str | None, schema: str | None, by: str | None) -> Finding:
-    """The finding as it is behind what can be mended safely."""
+def _mended(
+    finding: Finding, *, database: str | None, schema: str | None, by: str | None, note: str | None, dry_run: bool
+) -> Finding:
+    """The finding as it is behind what can be mended safely; in a dry run, with what would be published."""
     from hotconfig import _mend
 
     if finding.check != "documents" or finding.state != "failure" or "config_touch" not in finding.mend:
         return finding
     try:
-        written = _mend.publish_again(database, schema=schema, actor=by)
+        written = _mend.publish_again(database, schema=schema, actor=by, note=note, dry_run=dry_run)
     except HotConfigError as error:
         return replace(finding, text=f"{finding.text}; {error}")
+    if dry_run:
+        return replace(finding, text=" ".join([f"{finding.text}; --fix would publish:", *told(written.edits)]))
     return replace(finding, state="ok", text=f"published again, version {written.version}: {finding.text}", mend="")
 
 

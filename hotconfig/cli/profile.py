@@ -38,13 +38,21 @@ def create(
     note: options.Note = None,
     dry_run: options.DryRun = False,
     wait: options.Wait = None,
+    expect_version: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Refuse, with exit code 4, if the profile of --from is not at this version."),
+    ] = None,
     database: options.Database = None,
     schema: options.Schema = None,
     as_json: options.Json = False,
 ) -> None:
     """Create a profile. It is not the default one."""
+    if expect_version is not None and copy_from is None:
+        raise ValueError("--expect-version is of the profile that --from names: give both")
     with Admin(database, actor=by, note=note, schema=schema, dry_run=dry_run) as admin:
-        written = admin.create_profile(name, copy_from=copy_from, description=description)
+        written = admin.create_profile(
+            name, copy_from=copy_from, description=description, expect_version=expect_version
+        )
         report(admin, name, written, dry_run=dry_run, as_json=as_json, wait=wait)
 
 
