@@ -1,7 +1,7 @@
 # make demo        watch an edit reach a running agent
 # make test        set up .venv, lint, check types, run the tests
 # make coverage    run the tests, and show what they leave out
-# make check       lint, tests with coverage, what is shipped, load, and the tests on every other PostgreSQL and Python
+# make check       lint, tests with coverage, what is shipped, load, and the tests on the other PostgreSQLs and Pythons
 # make dist        build what is shipped, and try it in an empty environment
 # make load        500 clients, a subscriber that blocks, 10,000 of them, 100,000 changes: figures, in five minutes
 # make chaos       five minutes of random edits and faults; SECONDS, WRITERS, CLIENTS, SEED
@@ -16,7 +16,7 @@ MAKEFLAGS += --no-print-directory
 # More workers than two processors, since a test waits for most of its time.
 PYTEST = pytest -q -n 4
 
-.PHONY: demo test lint coverage reference reliability check chaos load dist matrix postgres-15 postgres-16 python-3.12 python-3.13 clean
+.PHONY: demo test lint coverage reference reliability check chaos load dist matrix clean
 
 demo: .venv-demo/installed
 	.venv-demo/bin/hotconfig demo
@@ -82,29 +82,22 @@ CLIENTS ?= 6
 chaos: .venv/installed
 	.venv/bin/python -m tests.chaos --seconds $(SECONDS) --writers $(WRITERS) --clients $(CLIENTS) $(if $(SEED),--seed $(SEED))
 
-# ---- the other versions: whatever is missing is named on the output
-
-matrix: postgres-15 postgres-16 python-3.12 python-3.13
-
-postgres-16: .venv/installed
-	TEST_POSTGRES=16 .venv/bin/$(PYTEST)
-
-ifneq ($(wildcard /usr/lib/postgresql/15/bin/postgres),)
-postgres-15: .venv/installed
-	TEST_POSTGRES=15 .venv/bin/$(PYTEST)
-else
-postgres-15:
-	@echo 'skipped: PostgreSQL 15 (no /usr/lib/postgresql/15/bin)'
-endif
+# ---- the other versions, a PostgreSQL and a Python at a time: whatever is missing is named on the output
 
 # Each candidate is tried, since a pyenv shim is on the PATH and may yet refuse to run.
 find-python = $(firstword $(foreach python,python$(1) $(wildcard $(HOME)/.pyenv/versions/$(1)*/bin/python$(1)),\
 	$(shell $(python) -c 'print("$(python)")' 2>/dev/null)))
 
-python-3.12 python-3.13: python-%:
+matrix:
+	$(MAKE) .venv-3.12/tested TEST_POSTGRES=16
+	$(MAKE) .venv-3.13/tested TEST_POSTGRES=$(or $(if $(wildcard /usr/lib/postgresql/15/bin/postgres),15),\
+		$(info skipped: PostgreSQL 15 (no /usr/lib/postgresql/15/bin)) 18)
+
+# With the other Python if it is here, else with this one.
+.venv-%/tested:
 	@if [ -n '$(call find-python,$*)' ]; \
 	then $(MAKE) .venv-$*/installed PYTHON='$(call find-python,$*)' && .venv-$*/bin/$(PYTEST); \
-	else echo 'skipped: Python $* (neither on the PATH nor in ~/.pyenv)'; fi
+	else echo 'skipped: Python $* (neither on the PATH nor in ~/.pyenv)' && .venv/bin/$(PYTEST); fi
 
 .venv-%/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-$*
