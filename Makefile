@@ -30,10 +30,10 @@ demo: .venv-demo/installed
 test: lint
 	.venv/bin/$(PYTEST)
 
-# Apart from `test`, which it makes a quarter slower.
+# Apart from `test`, which it makes half slower; and slower yet what starts many programs.
 coverage: .venv/installed
 	.venv/bin/coverage erase
-	.venv/bin/coverage run -m $(PYTEST)
+	.venv/bin/coverage run -m $(PYTEST) --timeout 180
 	.venv/bin/coverage combine --quiet
 	.venv/bin/coverage report
 

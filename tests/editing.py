@@ -15,7 +15,7 @@ FOREVER = 1000
 """A heartbeat that never comes: what arrives was announced."""
 
 
-def eventually(true: Callable[[], object], timeout: float = 20.0) -> None:
+def eventually(true: Callable[[], object], timeout: float = 40.0) -> None:
     """Poll until it is true; fail when that takes longer than any test should."""
     deadline = time.monotonic() + timeout
     while not true():
