@@ -13,8 +13,8 @@ PYTHON ?= python3
 .DEFAULT_GOAL := test
 MAKEFLAGS += --no-print-directory
 
-# More workers than two processors, since a test waits for most of its time.
-PYTEST = pytest -q -n 4
+# More workers than two processors, since a test waits for most of its time; none idle while another has tests left.
+PYTEST = pytest -q -n 4 --dist worksteal
 
 .PHONY: demo test lint coverage reference reliability check chaos load dist matrix clean
 
