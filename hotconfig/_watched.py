@@ -53,7 +53,23 @@ def unwatch_table(connection: sa.Connection, table: str, *, publishes: str, tabl
 
 
 @Operations.register_operation("watch_table")
-class _WatchTable(MigrateOperation):
+class WatchTable(MigrateOperation):
+    """`op.watch_table(...)`."""
+
+    def __init__(
+        self,
+        table: str,
+        publishes: str,
+        function: str,
+        columns: Sequence[str] | None = None,
+        table_schema: str | None = None,
+    ) -> None:
+        self.table = table
+        self.publishes = publishes
+        self.function = function
+        self.columns = columns
+        self.table_schema = table_schema
+
     @classmethod
     def watch_table(
         cls,
@@ -66,17 +82,53 @@ class _WatchTable(MigrateOperation):
         table_schema: str | None = None,
     ) -> None:
         """Make a table hot: see `hotconfig.migrations.watch_table`."""
-        operations.execute(text(_watch_sql(table, publishes, function, columns, table_schema)))
+        operations.invoke(cls(table, publishes, function, columns, table_schema))
+
+    def reverse(self) -> MigrateOperation:
+        return UnwatchTable(self.table, self.publishes, self.table_schema, self)
+
+    def to_diff_tuple(self) -> tuple[str, str, str]:
+        return "watch_table", self.table, self.publishes
 
 
 @Operations.register_operation("unwatch_table")
-class _UnwatchTable(MigrateOperation):
+class UnwatchTable(MigrateOperation):
+    """`op.unwatch_table(...)`; `before` is how it was watched."""
+
+    def __init__(
+        self, table: str, publishes: str, table_schema: str | None = None, before: WatchTable | None = None
+    ) -> None:
+        self.table = table
+        self.publishes = publishes
+        self.table_schema = table_schema
+        self.before = before
+
     @classmethod
     def unwatch_table(
         cls, operations: Operations, table: str, *, publishes: str, table_schema: str | None = None
     ) -> None:
         """Stop watching a table: see `hotconfig.migrations.unwatch_table`."""
-        operations.execute(text(_unwatch_sql(table, publishes, table_schema)))
+        operations.invoke(cls(table, publishes, table_schema))
+
+    def reverse(self) -> MigrateOperation:
+        assert self.before is not None
+        return self.before
+
+    def to_diff_tuple(self) -> tuple[str, str, str]:
+        return "unwatch_table", self.table, self.publishes
+
+
+@Operations.implementation_for(WatchTable)
+def _watch(operations: Operations, operation: WatchTable) -> None:
+    statement = _watch_sql(
+        operation.table, operation.publishes, operation.function, operation.columns, operation.table_schema
+    )
+    operations.execute(text(statement))
+
+
+@Operations.implementation_for(UnwatchTable)
+def _unwatch(operations: Operations, operation: UnwatchTable) -> None:
+    operations.execute(text(_unwatch_sql(operation.table, operation.publishes, operation.table_schema)))
 
 
 def _watch_sql(

@@ -7,8 +7,13 @@
 This works from an installed wheel; `alembic upgrade head` does the same in a checkout. Alembic keeps hotconfig's
 revision in `hotconfig_alembic_version`, so that an application has its own beside it.
 
-Import this module in the env.py of your own migrations, and they can say `op.watch_table(...)` and
-`op.unwatch_table(...)`, with the arguments below but the connection. `conninfo` and `schema` are as for `Client`.
+Import this module in the env.py of your own migrations, and they can say `op.publish_document(...)`,
+`op.unpublish_document(...)`, `op.watch_table(...)` and `op.unwatch_table(...)`, with the arguments below but the
+connection. Autogenerate writes them, and `alembic check` misses them, for what your metadata declares:
+
+    metadata = MetaData(info={"hotconfig": {"talker": {"settings": KeyValue("settings")}}})
+
+`conninfo` and `schema` are as for `Client`.
 """
 
 from __future__ import annotations
@@ -32,7 +37,10 @@ from psycopg.conninfo import make_conninfo
 
 from hotconfig import conninfo as _conninfo
 from hotconfig import models
+from hotconfig._autogenerate import Function
+from hotconfig._published import publish_document, unpublish_document
 from hotconfig._refusal import unavailable
+from hotconfig._shapes import KeyValue, Rows, RowsByKey
 from hotconfig._shipped import path, render, text
 from hotconfig._watched import unwatch_table, watch_table
 from hotconfig.errors import Unavailable
@@ -40,7 +48,21 @@ from hotconfig.errors import Unavailable
 if TYPE_CHECKING:
     from hotconfig.conninfo import Conninfo
 
-__all__ = ["Revision", "downgrade", "script", "status", "unwatch_table", "upgrade", "watch_table"]
+__all__ = [
+    "Function",
+    "KeyValue",
+    "Revision",
+    "Rows",
+    "RowsByKey",
+    "downgrade",
+    "publish_document",
+    "script",
+    "status",
+    "unpublish_document",
+    "unwatch_table",
+    "upgrade",
+    "watch_table",
+]
 
 logger = logging.getLogger("hotconfig")
 

@@ -111,6 +111,15 @@ BEGIN ATOMIC
     WHERE EXISTS (SELECT FROM @extschema@.config_sources s WHERE s.document = d);
 END;
 
+-- Called by the functions that hotconfig writes for the common shapes: two values for a key would be one at random.
+CREATE FUNCTION @extschema@.config_refuse_key("table" text, key text) RETURNS jsonb
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RAISE EXCEPTION 'a % of % comes twice', key, "table" USING ERRCODE = 'unique_violation',
+        HINT = 'A document has one value for each key.';
+END
+$$;
+
 CREATE FUNCTION @extschema@.config_check_name(document text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN

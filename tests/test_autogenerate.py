@@ -1,0 +1,179 @@
+"""Alembic's autogenerate: what a metadata declares and the database lacks is written into a migration, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata, produce_migrations, render_python_code
+from alembic.operations import Operations
+from alembic.operations.ops import MigrationScript
+from alembic.runtime.migration import MigrationContext
+from conftest import Connect
+from sessions import document, value, version
+from test_shapes import TABLES
+from watching import TEMPLATES, engine
+
+from hotconfig import Unavailable, migrations
+from hotconfig.migrations import Function, KeyValue, Rows, RowsByKey
+
+SHAPES = {"settings": KeyValue("settings"), "tones": Rows("tones", ["type", "tone"], where={"is_default": True})}
+
+
+@pytest.fixture
+def owner(connect: Connect) -> psycopg.Connection:
+    """A session of the owner of three tables and a function; none is watched."""
+    connection = connect()
+    connection.execute(TABLES)
+    connection.execute(TEMPLATES)
+    return connection
+
+
+def metadata(owner: psycopg.Connection, declared: object = None) -> sa.MetaData:
+    """An application's, as its tables are."""
+    found = sa.MetaData(info={} if declared is None else {"hotconfig": declared})
+    with engine(owner).connect() as connection:
+        found.reflect(connection, only=lambda name, _: not name.startswith(("config_", "hotconfig_")))
+    return found
+
+
+def differences(owner: psycopg.Connection, declared: object = None) -> list[Any]:
+    """As `alembic check` finds them."""
+    with engine(owner).connect() as connection:
+        return compare_metadata(MigrationContext.configure(connection), metadata(owner, declared))
+
+
+def script(owner: psycopg.Connection, declared: object) -> MigrationScript:
+    with engine(owner).connect() as connection:
+        return produce_migrations(MigrationContext.configure(connection), metadata(owner, declared))
+
+
+def run(owner: psycopg.Connection, code: str) -> None:
+    """The body of a migration's function, as Alembic runs it."""
+    with engine(owner).begin() as connection, Operations.context(MigrationContext.configure(connection)) as op:
+        exec(f"def body():\n    {code}\nbody()", {"op": op, "migrations": migrations, "sa": sa})
+
+
+def migrate(owner: psycopg.Connection, declared: object) -> Callable[[], None]:
+    """Run the migration that autogenerate writes; the result runs its downgrade."""
+    written = script(owner, declared)
+    assert written.upgrade_ops is not None
+    assert written.downgrade_ops is not None
+    back = render_python_code(written.downgrade_ops)
+    run(owner, render_python_code(written.upgrade_ops))
+    return lambda: run(owner, back)
+
+
+def test_nothing_is_declared(owner: psycopg.Connection) -> None:
+    """hotconfig's own tables are nobody's to drop, and what is watched by hand is left alone."""
+    assert differences(owner) == []
+    run(owner, "op.watch_table('templates', publishes='own', function='templates_document')")
+    assert differences(owner) == []
+
+
+@pytest.mark.parametrize(
+    "declared", [SHAPES, KeyValue("settings"), {"t": RowsByKey("tones", "type", ["tone"], where={"is_default": True})}]
+)
+def test_shapes(owner: psycopg.Connection, declared: Any) -> None:
+    """What is declared and not there is a difference, until its migration has run; its downgrade takes it away."""
+    assert differences(owner, {"own": declared}) == [("publish_document", "own")]
+    downgrade = migrate(owner, {"own": declared})
+    assert differences(owner, {"own": declared}) == []
+    owner.execute("UPDATE settings SET value = '0'; UPDATE tones SET tone = 'x'")
+    before = document(owner, "own")
+    downgrade()
+    assert differences(owner, {"own": declared}) == [("publish_document", "own")]
+    owner.execute("DELETE FROM settings; DELETE FROM tones")
+    assert document(owner, "own") == before
+
+
+def test_shapes_that_change(owner: psycopg.Connection) -> None:
+    """The migration publishes what is new, its downgrade what was before; undeclared, it is unpublished."""
+    migrate(owner, {"own": KeyValue("settings")})
+    downgrade = migrate(owner, {"own": SHAPES})
+    assert set(document(owner, "own")) == {"settings", "tones"}
+    downgrade()
+    assert set(document(owner, "own")) == {"top_k", "model", "limits"}
+    assert differences(owner, {}) == [("unpublish_document", "own")]
+    downgrade = migrate(owner, {})
+    assert differences(owner, {}) == []
+    downgrade()
+    assert differences(owner, {"own": KeyValue("settings")}) == []
+
+
+@pytest.mark.parametrize("suffix", ["", "_update", "_truncate"])
+def test_a_trigger_that_is_missing(owner: psycopg.Connection, suffix: str) -> None:
+    """Whoever dropped it: it is a difference, and the migration brings it back."""
+    migrate(owner, {"own": SHAPES, "too": Function("templates_document", {"templates": None})})
+    for table, name in (("tones", "own"), ("templates", "too")):
+        trigger = value(owner, "SELECT config_trigger_name(%s)", name)
+        owner.execute(f"DROP TRIGGER {trigger}{suffix} ON {table}")
+    declared = {"own": SHAPES, "too": Function("templates_document", {"templates": None})}
+    assert differences(owner, declared) == [("publish_document", "own"), ("watch_table", "templates", "too")]
+
+
+def test_a_function_of_your_own(owner: psycopg.Connection) -> None:
+    """Its tables are watched, with their columns, and unwatched; other columns are another watch."""
+    declared = {"own": Function("templates_document", {"templates": ["text", "id"]})}
+    assert differences(owner, declared) == [("watch_table", "templates", "own")]
+    downgrade = migrate(owner, declared)
+    assert differences(owner, declared) == []
+    before = version(owner)
+    owner.execute("UPDATE templates SET used = 1")
+    assert version(owner) == before
+    another = {"own": Function("public.templates_document", {"public.templates": None})}
+    assert [each[0] for each in differences(owner, another)] == ["unwatch_table", "watch_table"]
+    back = migrate(owner, another)
+    assert differences(owner, another) == []
+    back()
+    assert differences(owner, declared) == []
+    downgrade()
+    assert differences(owner, declared) == [("watch_table", "templates", "own")]
+
+
+def test_from_a_function_to_shapes_and_back(owner: psycopg.Connection) -> None:
+    """A document that hotconfig's function builds, and one of your own, are different ones under one name."""
+    by_hand = {"own": Function("templates_document", {"templates": None})}
+    migrate(owner, by_hand)
+    migrate(owner, {"own": SHAPES})
+    assert set(document(owner, "own")) == {"settings", "tones"}
+    migrate(owner, by_hand)
+    assert document(owner, "own") == {"templates": {"1": "one"}}
+    assert differences(owner, by_hand) == []
+
+
+def test_another_application(owner: psycopg.Connection) -> None:
+    """A document of tables that are not in the metadata is not its to unpublish."""
+    migrate(owner, {"own": SHAPES})
+    with engine(owner).connect() as connection:
+        mine = sa.MetaData(info={"hotconfig": {}})
+        mine.reflect(connection, only=["settings"])
+        told = compare_metadata(MigrationContext.configure(connection), mine)
+    assert {each[0] for each in told} == {"remove_table"}
+
+
+def test_a_new_table(owner: psycopg.Connection) -> None:
+    """It is created before it is published, and dropped after it is not."""
+    declaring = metadata(owner, {"own": KeyValue("new")})
+    sa.Table("new", declaring, sa.Column("key", sa.Text, primary_key=True), sa.Column("value", sa.Text))
+    with engine(owner).connect() as connection:
+        written = produce_migrations(MigrationContext.configure(connection), declaring)
+    assert written.upgrade_ops is not None
+    assert written.downgrade_ops is not None
+    back = render_python_code(written.downgrade_ops)
+    code = render_python_code(written.upgrade_ops)
+    run(owner, code)
+    owner.execute("INSERT INTO new VALUES ('a', 'b')")
+    assert document(owner, "own") == {"a": "b"}
+    run(owner, back)
+    assert value(owner, "SELECT to_regclass('new')") is None
+
+
+def test_a_database_without_hotconfig(owner: psycopg.Connection) -> None:
+    """What is declared cannot be compared, and the error says what to do."""
+    owner.execute("ALTER TABLE config_sources RENAME TO config_sources_")
+    with pytest.raises(Unavailable, match="Next: `hotconfig migrate`"):
+        differences(owner, {"own": SHAPES})

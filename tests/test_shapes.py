@@ -1,0 +1,240 @@
+"""Documents of the common shapes: what is published of which rows, and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from conftest import Connect
+from psycopg import errors
+from psycopg.sql import SQL, Identifier, Literal
+from sessions import document, value, version
+from watching import engine
+
+from hotconfig.migrations import KeyValue, Rows, RowsByKey, publish_document, unpublish_document
+
+TABLES = """
+    CREATE TABLE settings (key text PRIMARY KEY, value jsonb, secret text DEFAULT 'hush');
+    INSERT INTO settings VALUES ('top_k', '5'), ('model', '"small"'), ('limits', '{"a": [1, null]}');
+    CREATE TABLE tones (type text NOT NULL, tone text, weight numeric, is_default bool, used int DEFAULT 0);
+    INSERT INTO tones VALUES ('blog', 'calm', 1.50, true), ('email', NULL, 2, true), ('blog', 'loud', 3, false);
+"""
+
+
+@pytest.fixture
+def owner(connect: Connect) -> psycopg.Connection:
+    """A session of the owner of two tables."""
+    connection = connect()
+    connection.execute(TABLES)
+    return connection
+
+
+def publish(owner: psycopg.Connection, shapes: Any, name: str = "own") -> None:
+    with engine(owner).begin() as connection:
+        publish_document(connection, name, shapes)
+
+
+def unpublish(owner: psycopg.Connection, name: str = "own") -> None:
+    with engine(owner).begin() as connection:
+        unpublish_document(connection, name)
+
+
+DEFAULT = {"is_default": True}
+
+
+@pytest.mark.parametrize(
+    ("shapes", "expected"),
+    [
+        (KeyValue("settings"), {"top_k": 5, "model": "small", "limits": {"a": [1, None]}}),
+        (KeyValue("tones", "type", "weight", where=DEFAULT), {"blog": 1.50, "email": 2}),
+        (KeyValue("settings", where={"key": "nope"}), {}),
+        (
+            RowsByKey("tones", "type", ["tone", "weight"], where=DEFAULT),
+            {"blog": {"tone": "calm", "weight": 1.5}, "email": {"tone": None, "weight": 2}},
+        ),
+        ({"t": Rows("tones", ["tone"], ["weight"])}, {"t": [{"tone": "calm"}, {"tone": None}, {"tone": "loud"}]}),
+        ({"t": Rows("tones", ["tone"], where={"tone": None}, schema="public")}, {"t": [{"tone": None}]}),
+        ({"t": Rows("tones", ["tone"], where={"type": "x"})}, {"t": []}),
+        (
+            {"s": KeyValue("settings", where={"key": "top_k"}), "t": Rows("tones", ["type"], where={"weight": 3})},
+            {"s": {"top_k": 5}, "t": [{"type": "blog"}]},
+        ),
+    ],
+)
+def test_shapes(owner: psycopg.Connection, shapes: Any, expected: object) -> None:
+    """What is named is published, and nothing else."""
+    publish(owner, shapes)
+    assert document(owner, "own") == expected
+
+
+def test_it_follows_its_tables(owner: psycopg.Connection) -> None:
+    """An edit of what is published is a version, an edit of anything else is none and takes no lock."""
+    publish(owner, {"settings": KeyValue("settings"), "tones": Rows("tones", ["type", "tone"], where=DEFAULT)})
+    before = version(owner)
+    owner.execute("UPDATE settings SET secret = 'x'; UPDATE tones SET used = used + 1, weight = 9")
+    assert value(owner, "SELECT count(*) FROM config_dirty") == 0
+    assert version(owner) == before
+    owner.execute("UPDATE tones SET is_default = NOT is_default")
+    assert document(owner, "own")["tones"] == [{"type": "blog", "tone": "loud"}]
+    owner.execute("UPDATE settings SET value = '6' WHERE key = 'top_k'; TRUNCATE tones")
+    assert (document(owner, "own")["settings"]["top_k"], document(owner, "own")["tones"]) == (6, [])
+    assert version(owner) == before + 2
+
+
+def test_two_values_for_a_key(owner: psycopg.Connection) -> None:
+    """They are refused with the document and the column, when it is published and when it is edited."""
+    with pytest.raises(sa.exc.DBAPIError, match=r'document "own".*: a type of tones comes twice'):
+        publish(owner, RowsByKey("tones", "type", ["tone"]))
+    publish(owner, RowsByKey("tones", "type", ["tone"], where=DEFAULT))
+    with pytest.raises(errors.UniqueViolation, match=r'document "own".*: a type of tones comes twice'):
+        owner.execute("UPDATE tones SET is_default = true")
+    assert document(owner, "own")["blog"] == {"tone": "calm"}
+
+
+def test_publishing_again_replaces_it(owner: psycopg.Connection) -> None:
+    """Whatever it was made of: tables that it is no longer made of cost nothing any more."""
+    publish(owner, {"settings": KeyValue("settings"), "tones": Rows("tones", ["tone"])})
+    publish(owner, {"tones": Rows("tones", ["type"], where=DEFAULT)})
+    assert document(owner, "own") == {"tones": [{"type": "blog"}, {"type": "email"}]}
+    before = version(owner)
+    owner.execute("UPDATE settings SET value = '0'; UPDATE tones SET tone = 'x'")
+    assert version(owner) == before
+    owner.execute("UPDATE tones SET type = upper(type)")
+    assert document(owner, "own") == {"tones": [{"type": "BLOG"}, {"type": "EMAIL"}]}
+
+
+def test_unpublishing(owner: psycopg.Connection) -> None:
+    """The document stays as it is; the function and the triggers are gone; twice is an error."""
+    publish(owner, KeyValue("settings"))
+    unpublish(owner)
+    owner.execute("DELETE FROM settings")
+    assert document(owner, "own")["top_k"] == 5
+    assert value(owner, "SELECT count(*) FROM pg_trigger WHERE tgrelid = 'settings'::regclass") == 0
+    assert value(owner, "SELECT count(*) FROM pg_proc WHERE proname = 'own_document'") == 0
+    with pytest.raises(sa.exc.DBAPIError, match=r"own_document.* does not exist"):
+        unpublish(owner)
+
+
+def test_a_published_column_is_not_dropped(owner: psycopg.Connection) -> None:
+    """PostgreSQL refuses it where it is tried, and not the next edit at night; a renamed one is published on."""
+    publish(owner, RowsByKey("tones", "type", ["tone"], where=DEFAULT))
+    with pytest.raises(errors.DependentObjectsStillExist, match=r"other objects depend on it"):
+        owner.execute("ALTER TABLE tones DROP COLUMN tone")
+    owner.execute("ALTER TABLE tones RENAME COLUMN tone TO voice")
+    owner.execute("UPDATE tones SET voice = 'x' WHERE is_default")
+    assert document(owner, "own") == {"blog": {"tone": "x"}, "email": {"tone": "x"}}
+
+
+@pytest.mark.parametrize(
+    "setting", ["timezone = 'Asia/Tokyo'", "intervalstyle = 'iso_8601'", "extra_float_digits = -9"]
+)
+def test_the_same_document_whoever_edits(owner: psycopg.Connection, setting: str) -> None:
+    """Settings of the session that edits change nothing of what is published."""
+    owner.execute("""
+        CREATE TABLE odd (key text, at timestamptz, took interval, x float8, data bytea, tags text[], id uuid);
+        INSERT INTO odd VALUES ('a', '2026-03-01 12:00+00', '1 day 2:03', 0.1::float8 + 0.2, '\\xff', '{b,c}',
+                                '00000000-0000-0000-0000-000000000001');
+    """)
+    publish(owner, RowsByKey("odd", "key", ["at", "took", "x", "data", "tags", "id"]))
+    expected = {
+        "at": "2026-03-01T12:00:00+00:00",
+        "took": "1 day 02:03:00",
+        "x": 0.30000000000000004,
+        "data": "\\xff",
+        "tags": ["b", "c"],
+        "id": "00000000-0000-0000-0000-000000000001",
+    }
+    assert document(owner, "own") == {"a": expected}
+    before = version(owner)
+    owner.execute(f"SET {setting}")
+    owner.execute("UPDATE odd SET key = key || ''; SELECT config_touch()")
+    assert version(owner) == before
+    owner.execute("UPDATE odd SET key = 'b'")
+    assert document(owner, "own") == {"b": expected}
+
+
+@pytest.mark.parametrize("schema", ["public", 'My "app"'])
+@pytest.mark.parametrize("name", ['The "table"', "100% :a $1 \\ ' ü {x}", "a.b"])
+def test_odd_names(owner: psycopg.Connection, schema: str, name: str) -> None:
+    """Of schema, table, columns, keys, values and document alike."""
+    owner.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(Identifier(schema)))
+    table, column = Identifier(schema, name), Identifier(name)
+    owner.execute(SQL("CREATE TABLE {} ({} text)").format(table, column))
+    owner.execute(SQL("INSERT INTO {} VALUES ({})").format(table, Literal(name)))
+    publish(owner, {name: RowsByKey(name, name, [name], where={name: name}, schema=schema)}, name)
+    assert document(owner, name) == {name: {name: {name: name}}}
+    unpublish(owner, name)
+    publish(owner, {name: Rows(name, [name], where={name: name}, schema=schema)}, name)
+    assert document(owner, name) == {name: [{name: name}]}
+    owner.execute(SQL("DELETE FROM {}").format(table))
+    assert document(owner, name) == {name: []}
+
+
+def test_a_composite_key(owner: psycopg.Connection) -> None:
+    """A table whose primary key has several columns is a list, in the order that is asked for."""
+    owner.execute("CREATE TABLE grid (x int, y int, v text, PRIMARY KEY (x, y))")
+    owner.execute("INSERT INTO grid SELECT x, y, x::text || y FROM generate_series(1, 2) x, generate_series(1, 2) y")
+    publish(owner, {"grid": Rows("grid", ["v"], ["y", "x"])})
+    assert [each["v"] for each in document(owner, "own")["grid"]] == ["11", "21", "12", "22"]
+    owner.execute("UPDATE grid SET x = -x WHERE y = 1")
+    assert [each["v"] for each in document(owner, "own")["grid"]] == ["21", "11", "12", "22"]
+
+
+@pytest.mark.parametrize(
+    ("shapes", "complaint"),
+    [
+        ({}, "needs a shape"),
+        (Rows("tones", ["tone"]), "give it a key"),
+        ({"version": KeyValue("settings")}, "reserved"),
+        ({"": KeyValue("settings")}, "is no key"),
+        (RowsByKey("tones", "type", []), "name the columns"),
+        ({"t": Rows("tones", "tone")}, "as a list"),
+    ],
+)
+def test_what_makes_no_document(owner: psycopg.Connection, shapes: Any, complaint: str) -> None:
+    """It is refused before anything is done."""
+    with pytest.raises(ValueError, match=complaint):
+        publish(owner, shapes)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "complaint"),
+    [
+        (KeyValue("nope"), 'relation "nope" does not exist'),
+        (KeyValue("settings", "nope"), "column t.nope does not exist"),
+        (KeyValue("settings", where={"nope": 1}), "column t.nope does not exist"),
+        (KeyValue("settings", where={"key": 1.5}), "operator does not exist|OPERATOR"),
+    ],
+)
+def test_what_is_not_there(owner: psycopg.Connection, shapes: Any, complaint: str) -> None:
+    """PostgreSQL says what; nothing is left behind."""
+    with pytest.raises(sa.exc.DBAPIError, match=complaint):
+        publish(owner, shapes)
+    assert value(owner, "SELECT count(*) FROM pg_proc WHERE proname = 'own_document'") == 0
+
+
+def test_it_is_read_by_readers_alone(owner: psycopg.Connection, connect: Connect, role: str) -> None:
+    """What the function returns is no way around the right to read the document."""
+    publish(owner, KeyValue("settings"))
+    with pytest.raises(errors.InsufficientPrivilege, match="own_document"):
+        connect(user=role).execute("SELECT own_document()")
+
+
+def test_an_application_role_of_its_own(owner: psycopg.Connection, connect: Connect, role: str) -> None:
+    """A role that owns its tables and is a member of hotconfig's owner publishes them; an editor of them edits."""
+    owner.execute(f"GRANT hotconfig_owner TO {role}; GRANT CREATE ON SCHEMA public TO {role}")
+    application = connect(user=role)
+    application.execute("CREATE TABLE mine (key text, value text); INSERT INTO mine VALUES ('a', 'b')")
+    publish(application, KeyValue("mine"))
+    assert document(application, "own") == {"a": "b"}
+    application.execute("UPDATE mine SET value = 'c'")
+    assert document(application, "own") == {"a": "c"}
+
+
+def test_the_history_has_the_keys_as_domains(owner: psycopg.Connection) -> None:
+    publish(owner, {"settings": KeyValue("settings"), "tones": Rows("tones", ["tone"])})
+    owner.execute("UPDATE settings SET value = '7' WHERE key = 'top_k'")
+    (row,) = owner.execute("SELECT document, domain, changes FROM config_history ORDER BY id DESC LIMIT 1").fetchall()
+    assert row == ("own", "settings", {"top_k": {"old": 5, "new": 7}})
