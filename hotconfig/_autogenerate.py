@@ -10,7 +10,8 @@ It works as Alembic's manual has it ("Autogenerating Custom Operation Directives
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, TypeAlias
 
@@ -104,7 +105,7 @@ def _compare(context: AutogenContext, upgrade_ops: UpgradeOps, _schemas: object)
                 upgrade_ops.ops.extend(_by_shapes(name, wanted, found.get(name), default))
 
 
-def _is_of(operation: MigrateOperation, tables: Set[str], schema: str, default: str) -> bool:
+def _is_of(operation: MigrateOperation, tables: AbstractSet[str], schema: str, default: str) -> bool:
     return (
         isinstance(operation, DropTableOp | ModifyTableOps)
         and (operation.schema or default) == schema
@@ -177,36 +178,36 @@ def _table(name: str, default: str) -> Table:
 # ---- what stands in the migration
 
 
-@renderers.dispatch_for(WatchTable)
-def _watch_table(_: AutogenContext, operation: WatchTable) -> str:
-    columns = "" if operation.columns is None else f", columns={list(operation.columns)!r}"
-    return (
-        f"op.watch_table({operation.table!r}, publishes={operation.publishes!r}, function={operation.function!r}"
-        f"{columns}, table_schema={operation.table_schema!r})"
-    )
-
-
-@renderers.dispatch_for(UnwatchTable)
-def _unwatch_table(_: AutogenContext, operation: UnwatchTable) -> str:
-    return (
-        f"op.unwatch_table({operation.table!r}, publishes={operation.publishes!r},"
-        f" table_schema={operation.table_schema!r})"
-    )
-
-
-@renderers.dispatch_for(PublishDocument)
-def _publish_document(context: AutogenContext, operation: PublishDocument) -> str:
+def _render(context: AutogenContext, operation: MigrateOperation) -> str:
     context.imports.add("from hotconfig import migrations")
-    return f"op.publish_document({operation.name!r}, {python(operation.shapes)})"
+    return code(operation)
 
 
-@renderers.dispatch_for(UnpublishDocument)
-def _unpublish_document(_: AutogenContext, operation: UnpublishDocument) -> str:
-    return f"op.unpublish_document({operation.name!r})"
+for _operation in (WatchTable, UnwatchTable, PublishDocument, UnpublishDocument):
+    renderers.dispatch_for(_operation)(_render)
 
 
-def python(shapes: Shapes) -> str:
-    """The shapes as an expression, over several lines."""
+def code(operation: MigrateOperation) -> str:
+    """The operation as a line of a migration, or some."""
+    match operation:
+        case PublishDocument():
+            return f"op.publish_document({operation.name!r}, {_expression(operation.shapes)})"
+        case UnpublishDocument():
+            return f"op.unpublish_document({operation.name!r})"
+        case WatchTable():
+            columns = "" if operation.columns is None else f", columns={list(operation.columns)!r}"
+            return f"op.watch_table({_watched(operation)}, function={operation.function!r}{columns})"
+        case UnwatchTable():
+            return f"op.unwatch_table({_watched(operation)})"
+    raise TypeError(f"{operation} is no operation of hotconfig's")
+
+
+def _watched(operation: WatchTable | UnwatchTable) -> str:
+    where = "" if operation.table_schema is None else f", table_schema={operation.table_schema!r}"
+    return f"{operation.table!r}{where}, publishes={operation.publishes!r}"
+
+
+def _expression(shapes: Shapes) -> str:
     if not isinstance(shapes, Mapping):
         return _call(shapes)
     pairs = "".join(f"    {key!r}: {_call(shape)},\n" for key, shape in shapes.items())
@@ -217,8 +218,9 @@ def _call(shape: Shape) -> str:
     given = []
     for each in fields(shape):
         value: Any = getattr(shape, each.name)
-        default = each.default if each.default_factory is MISSING else each.default_factory()
-        if value != default and value not in ((), []):
-            plain = dict(value) if isinstance(value, Mapping) else value
-            given.append(f"{each.name}={list(plain) if isinstance(plain, tuple) else plain!r}")
+        plain = value if isinstance(value, str | None) else dict(value) if isinstance(value, Mapping) else list(value)
+        if each.default is MISSING and each.default_factory is MISSING:
+            given.append(repr(plain))
+        elif plain and plain != each.default:
+            given.append(f"{each.name}={plain!r}")
     return f"migrations.{type(shape).__name__}({', '.join(given)})"

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from hotconfig._feed import Beat, Down, Item, Published
 from hotconfig.errors import HotConfigError, InvalidConfig, NoDefaultProfile, NoSuchDocument, NoSuchProfile
 from hotconfig.profile import ProfileConfig
-from hotconfig.snapshot import S, Snapshot, changed_paths
+from hotconfig.snapshot import S, Snapshot, changed_paths, join_path
 
 logger = logging.getLogger("hotconfig")
 
@@ -169,7 +169,7 @@ def parse(model: type[S], json: bytes, document: str) -> S:
         return model.model_validate_json(json)
     except ValidationError as error:
         rules = "; ".join(
-            f"{'.'.join(map(str, each['loc'])) or 'document'}: {each['type' if each['type'] in TELLING else 'msg']}"
+            f"{join_path(map(str, each['loc'])) or 'document'}: {each['type' if each['type'] in TELLING else 'msg']}"
             for each in error.errors(include_input=False, include_context=False, include_url=False)
         )
         what, cause = rules, None

@@ -36,7 +36,7 @@ def publish_document(connection: sa.Connection, name: str, shapes: Shapes) -> No
         ValueError: the shapes make no document.
         sqlalchemy.exc.DBAPIError: no such table or column, or a key comes twice; the message says what to do.
     """
-    for statement in _publish_sql(name, shapes):
+    for statement in publish_sql(name, shapes, schema_name(None)):
         connection.execute(text(statement))
 
 
@@ -46,7 +46,7 @@ def unpublish_document(connection: sa.Connection, name: str) -> None:
     Raises:
         sqlalchemy.exc.DBAPIError: it is not published by `publish_document`.
     """
-    for statement in _unpublish_sql(name):
+    for statement in _unpublish_sql(name, schema_name(None)):
         connection.execute(text(statement))
 
 
@@ -96,13 +96,13 @@ class UnpublishDocument(MigrateOperation):
 
 @Operations.implementation_for(PublishDocument)
 def _publish(operations: Operations, operation: PublishDocument) -> None:
-    for statement in _publish_sql(operation.name, operation.shapes):
+    for statement in publish_sql(operation.name, operation.shapes, schema_name(None)):
         operations.execute(text(statement))
 
 
 @Operations.implementation_for(UnpublishDocument)
 def _unpublish(operations: Operations, operation: UnpublishDocument) -> None:
-    for statement in _unpublish_sql(operation.name):
+    for statement in _unpublish_sql(operation.name, schema_name(None)):
         operations.execute(text(statement))
 
 
@@ -123,9 +123,9 @@ def loads(comment: str) -> Shapes:
     return shapes
 
 
-def _publish_sql(name: str, shapes: Shapes) -> Iterator[str]:
+def publish_sql(name: str, shapes: Shapes, schema: str) -> Iterator[str]:
+    """The statements; `schema` is hotconfig's."""
     check(shapes)
-    schema = schema_name(None)
     function = SQL("{}()").format(Identifier(schema, function_name(name)))
     yield from _unwatch_all(schema, name)
     # Stable settings, since the text of a time, an interval or a float depends on them.
@@ -152,8 +152,7 @@ def _publish_sql(name: str, shapes: Shapes) -> Iterator[str]:
         )
 
 
-def _unpublish_sql(name: str) -> Iterator[str]:
-    schema = schema_name(None)
+def _unpublish_sql(name: str, schema: str) -> Iterator[str]:
     yield from _unwatch_all(schema, name)
     yield _sql("DROP FUNCTION {}()", Identifier(schema, function_name(name)))
 

@@ -40,7 +40,8 @@ def watch_table(
         sqlalchemy.exc.DBAPIError: no such table, column or function, or the function cannot be used; the message says
             what to do.
     """
-    connection.execute(text(_watch_sql(table, publishes, function, columns, table_schema)))
+    operation = WatchTable(table, publishes, function, columns, table_schema)
+    connection.execute(text(watch_sql(operation, schema_name(None))))
 
 
 def unwatch_table(connection: sa.Connection, table: str, *, publishes: str, table_schema: str | None = None) -> None:
@@ -120,10 +121,7 @@ class UnwatchTable(MigrateOperation):
 
 @Operations.implementation_for(WatchTable)
 def _watch(operations: Operations, operation: WatchTable) -> None:
-    statement = _watch_sql(
-        operation.table, operation.publishes, operation.function, operation.columns, operation.table_schema
-    )
-    operations.execute(text(statement))
+    operations.execute(text(watch_sql(operation, schema_name(None))))
 
 
 @Operations.implementation_for(UnwatchTable)
@@ -131,17 +129,16 @@ def _unwatch(operations: Operations, operation: UnwatchTable) -> None:
     operations.execute(text(_unwatch_sql(operation.table, operation.publishes, operation.table_schema)))
 
 
-def _watch_sql(
-    table: str, publishes: str, function: str, columns: Sequence[str] | None, table_schema: str | None
-) -> str:
+def watch_sql(watch: WatchTable, schema: str) -> str:
+    """The statement; `schema` is hotconfig's."""
     return (
         SQL("SELECT {}.config_watch({}::regclass, {}, {}::regprocedure, {})")
         .format(
-            Identifier(schema_name(None)),
-            Literal(qualified(table, table_schema)),
-            Literal(publishes),
-            Literal(Identifier(*function.split(".", 1)).as_string() + "()"),
-            Literal(None if columns is None else list(columns)),
+            Identifier(schema),
+            Literal(qualified(watch.table, watch.table_schema)),
+            Literal(watch.publishes),
+            Literal(Identifier(*watch.function.split(".", 1)).as_string() + "()"),
+            Literal(None if watch.columns is None else list(watch.columns)),
         )
         .as_string()
     )

@@ -43,7 +43,7 @@ def metadata(owner: psycopg.Connection, declared: object = None) -> sa.MetaData:
 def differences(owner: psycopg.Connection, declared: object = None) -> list[Any]:
     """As `alembic check` finds them."""
     with engine(owner).connect() as connection:
-        return compare_metadata(MigrationContext.configure(connection), metadata(owner, declared))
+        return [*compare_metadata(MigrationContext.configure(connection), metadata(owner, declared))]
 
 
 def script(owner: psycopg.Connection, declared: object) -> MigrationScript:
@@ -55,6 +55,14 @@ def run(owner: psycopg.Connection, code: str) -> None:
     """The body of a migration's function, as Alembic runs it."""
     with engine(owner).begin() as connection, Operations.context(MigrationContext.configure(connection)) as op:
         exec(f"def body():\n    {code}\nbody()", {"op": op, "migrations": migrations, "sa": sa})
+
+
+def run_function(owner: psycopg.Connection, file: str, name: str) -> None:
+    """`upgrade` or `downgrade` of a whole migration."""
+    names: dict[str, Any] = {}
+    with engine(owner).begin() as connection, Operations.context(MigrationContext.configure(connection)):
+        exec(file, names)
+        names[name]()
 
 
 def migrate(owner: psycopg.Connection, declared: object) -> Callable[[], None]:

@@ -5,6 +5,20 @@ from __future__ import annotations
 from hotconfig.cli.app import app, main
 
 # In the order of `hotconfig --help`.
-from hotconfig.cli import setup, read, past, write, edit, profile, exchange, watch, fleet, doctor  # isort: skip
+from hotconfig.cli import setup, read, past, write, edit, profile, exchange, watch, fleet, doctor, adopt  # isort: skip
 
-__all__ = ["app", "doctor", "edit", "exchange", "fleet", "main", "past", "profile", "read", "setup", "watch", "write"]
+__all__ = [
+    "adopt",
+    "app",
+    "doctor",
+    "edit",
+    "exchange",
+    "fleet",
+    "main",
+    "past",
+    "profile",
+    "read",
+    "setup",
+    "watch",
+    "write",
+]
