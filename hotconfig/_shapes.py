@@ -34,10 +34,10 @@ class KeyValue:
     schema: str | None = field(default=None, kw_only=True)
 
     @property
-    def published(self) -> tuple[str, ...]:
+    def _published(self) -> tuple[str, ...]:
         return self.key, self.value
 
-    def aggregate(self) -> Composable:
+    def _aggregate(self) -> Composable:
         return SQL("pg_catalog.jsonb_object_agg({}, pg_catalog.to_jsonb({}))").format(
             _text(self.key), _column(self.value)
         )
@@ -62,10 +62,10 @@ class RowsByKey:
     schema: str | None = field(default=None, kw_only=True)
 
     @property
-    def published(self) -> tuple[str, ...]:
+    def _published(self) -> tuple[str, ...]:
         return self.key, *self.columns
 
-    def aggregate(self) -> Composable:
+    def _aggregate(self) -> Composable:
         return SQL("pg_catalog.jsonb_object_agg({}, {})").format(_text(self.key), _row(self.columns))
 
 
@@ -88,10 +88,10 @@ class Rows:
     schema: str | None = field(default=None, kw_only=True)
 
     @property
-    def published(self) -> tuple[str, ...]:
+    def _published(self) -> tuple[str, ...]:
         return *self.columns, *self.order_by
 
-    def aggregate(self) -> Composable:
+    def _aggregate(self) -> Composable:
         order = SQL(", ").join(map(_column, self.order_by or self.columns))
         return SQL("pg_catalog.jsonb_agg({} ORDER BY {})").format(_row(self.columns), order)
 
@@ -109,7 +109,7 @@ def watched(shapes: Shapes) -> dict[tuple[str | None, str], list[str]]:
     found: dict[tuple[str | None, str], list[str]] = {}
     for part in parts(shapes):
         columns = found.setdefault((part.schema, part.table), [])
-        columns += [each for each in dict.fromkeys([*part.published, *part.where]) if each not in columns]
+        columns += [each for each in dict.fromkeys([*part._published, *part.where]) if each not in columns]
     return found
 
 
@@ -137,7 +137,7 @@ def check(shapes: Shapes) -> None:
 
 def _built(part: Shape, schema: str) -> Composable:
     if isinstance(part, Rows):
-        return SQL("(SELECT coalesce({}, '[]') {})").format(part.aggregate(), _from(part))
+        return SQL("(SELECT coalesce({}, '[]') {})").format(part._aggregate(), _from(part))
     # PostgreSQL alone would take the last one of two values for a key, whichever that is.
     return SQL(
         "(SELECT CASE WHEN pg_catalog.count(*) OPERATOR(pg_catalog.>) pg_catalog.count(DISTINCT {key})"
@@ -147,7 +147,7 @@ def _built(part: Shape, schema: str) -> Composable:
         refuse=Identifier(schema, "config_refuse_key"),
         table=Literal(part.table),
         column=Literal(part.key),
-        aggregate=part.aggregate(),
+        aggregate=part._aggregate(),
         from_=_from(part),
     )
 

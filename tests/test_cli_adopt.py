@@ -89,7 +89,7 @@ def test_json(owner: psycopg.Connection) -> None:
     [
         (
             ["setting"],
-            "no table 'setting', or it is in no schema of the search_path: name it SCHEMA.TABLE. Did you mean 'settings'?",
+            "or it is in no schema of the search_path: name it SCHEMA.TABLE. Did you mean 'settings'?",
         ),
         (["app.nope"], "there is no table 'app.nope'"),
         (["places"], "there is no table 'places'"),

@@ -39,7 +39,7 @@ def test_the_verbs() -> None:
     """In the order in which somebody meets them."""
     assert list(VERBS) == [
         *["demo", "dev", "migrate", "init", "show", "profiles", "history", "diff", "set", "rollback", "edit"],
-        *["export", "import", "watch", "wait", "fleet", "doctor"],
+        *["export", "import", "watch", "wait", "fleet", "doctor", "adopt"],
     ]
 
 
