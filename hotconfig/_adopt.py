@@ -11,29 +11,48 @@ import sqlalchemy as sa
 from alembic.util import rev_id
 
 from hotconfig import migrations
-from hotconfig._autogenerate import code
+from hotconfig._content import ACTIVE, PROFILE
 from hotconfig._published import PublishDocument, publish_sql
+from hotconfig._rendered import code
 from hotconfig._shapes import KeyValue, Rows, RowsByKey, Shapes
-from hotconfig._watched import WatchTable, watch_sql
+from hotconfig._shipped import qualified, split
+from hotconfig._watched import WatchTable, signature, watch_sql
 from hotconfig.conninfo import Conninfo
 
-MIGRATION = '''\
-"""Publish {document}."""
+MIGRATION = """\
+# What is named here is published to every process, and stands in the history.
 
-from alembic import op{imported}
+from alembic import op
+{imported}
 
 revision = {revision!r}
-down_revision = {follows!r}
+down_revision = {follows!r}{hint}
 
 
-# What is named here is published to every process, and stands in the history.
 def upgrade() -> None:
 {upgrade}
 
 
 def downgrade() -> None:
 {downgrade}
-'''
+"""
+
+# Its columns, and those of them that are a key of their own, texts first: they mean something to whoever reads them.
+TABLE = """
+    SELECT relkind = 'r',
+           ARRAY(SELECT attname::text FROM pg_attribute
+                 WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped ORDER BY attnum),
+           ARRAY(SELECT attname::text FROM pg_index i JOIN pg_attribute a ON attrelid = indrelid AND attnum = indkey[0]
+                 JOIN pg_type t ON t.oid = atttypid
+                 WHERE indrelid = c.oid AND indisunique AND indpred IS NULL AND indexprs IS NULL AND indnkeyatts = 1
+                 ORDER BY typcategory = 'S' DESC, indisprimary DESC, attnum),
+           ARRAY(SELECT attname::text FROM pg_index i, unnest(indkey::smallint[]) WITH ORDINALITY AS k (n, place)
+                 JOIN pg_attribute ON attnum = n
+                 WHERE indrelid = c.oid AND indisprimary AND attrelid = c.oid ORDER BY place)
+    FROM pg_class c WHERE c.oid = to_regclass(:name)
+"""
+VISIBLE = "SELECT relname::text FROM pg_class WHERE relkind = 'r' AND pg_table_is_visible(oid)"
+READABLE = "SELECT coalesce(has_table_privilege(to_regclass('alembic_version'), 'SELECT'), false)"
 
 
 @dataclass(frozen=True)
@@ -42,20 +61,22 @@ class Adoption:
 
     Attributes:
         operation: what does it.
-        follows: the newest revisions of the database's own migrations, as `down_revision` has them.
+        follows: the newest revision of the database's own migrations; None: there is none, or there are several.
     """
 
     operation: PublishDocument | WatchTable
-    follows: str | tuple[str, ...] | None
+    follows: str | None
 
     def migration(self) -> str:
-        """A file for alembic/versions; env.py has to import `hotconfig.migrations`."""
+        """A file for alembic/versions."""
         publishes = isinstance(self.operation, PublishDocument)
         return MIGRATION.format(
-            document=self.operation.name if isinstance(self.operation, PublishDocument) else self.operation.publishes,
-            imported="\nfrom hotconfig import migrations" if publishes else "",
+            imported="from hotconfig import migrations"
+            if publishes
+            else "import hotconfig.migrations  # noqa: F401  # op.watch_table",
             revision=rev_id(),
             follows=self.follows,
+            hint="" if self.follows else "  # the newest revision of yours",
             upgrade=textwrap.indent(code(self.operation), "    "),
             downgrade=textwrap.indent(code(self.operation.reverse()), "    "),
         )
@@ -63,10 +84,8 @@ class Adoption:
     def sql(self, schema: str) -> str:
         """The same for psql, as the owner of the table; `schema` is hotconfig's."""
         if isinstance(self.operation, PublishDocument):
-            statements = [*publish_sql(self.operation.name, self.operation.shapes, schema)]
-        else:
-            statements = [watch_sql(self.operation, schema)]
-        return "".join(f"{each};\n" for each in ["BEGIN", *statements, "COMMIT"])
+            return f"{publish_sql(self.operation.name, self.operation.shapes, schema)};\n"
+        return f"{watch_sql(self.operation, schema)};\n"
 
 
 def adoption(
@@ -77,54 +96,65 @@ def adoption(
     key: str | None = None,
     columns: Sequence[str] | None = None,
     function: str | None = None,
+    schema: str | None = None,
 ) -> Adoption:
     """How this table would be published: a table of settings as an object, rows by their key, else a list of rows.
 
     Raises:
-        ValueError: there is no such table, or no such column.
+        ValueError: there is no such table, column or function, or the document cannot be called so.
         Unavailable: the server cannot be reached.
     """
+    if not publishes.strip() or publishes == ACTIVE or publishes.startswith(PROFILE):
+        raise ValueError(f'a document of your own cannot be called {publishes!r}: "active" and "profile/..." are taken')
     with migrations.connect(conninfo) as connection:
-        inspector = sa.inspect(connection)
-        schema, name = _table(inspector, table)
-        there = [column["name"] for column in inspector.get_columns(name, schema)]
-        primary = inspector.get_pk_constraint(name, schema)["constrained_columns"]
-        follows = _revisions(connection, inspector)
+        row = connection.execute(sa.text(TABLE), {"name": qualified(table, None)}).one_or_none()
+        table_schema, name = None, table
+        if row is None:
+            table_schema, name = split(table)
+            row = connection.execute(sa.text(TABLE), {"name": qualified(name, table_schema)}).one_or_none()
+        if row is None:
+            raise _unknown(table, connection.scalars(sa.text(VISIBLE)).all())
+        ordinary, there, unique, primary = row
+        known = function is None or connection.scalar(
+            sa.text("SELECT to_regprocedure(:f)::oid"), {"f": signature(function)}
+        )
+        readable = connection.scalar(sa.text(READABLE))
+        newest = connection.scalars(sa.text("SELECT version_num FROM alembic_version")).all() if readable else []
+    if not ordinary:
+        raise ValueError(f"{table} is no ordinary table: watch the tables that it is made of, with a function of yours")
+    if not known:
+        raise ValueError(f"there is no function {signature(function or '')}, or it takes arguments")
     for each in [*(columns or ()), *([] if key is None else [key])]:
         if each not in there:
             raise ValueError(f"{table} has no column {each!r}: there are {', '.join(there)}")
+    if key is not None and key not in unique:
+        raise ValueError(f"{table} has no unique index on {key}, and two rows for a key are refused: leave out --key")
+    follows = newest[0] if len(newest) == 1 else None
     if function is not None:
-        return Adoption(WatchTable(name, publishes, function, columns, schema), follows)
-    shapes = _shapes(name, schema, there, [key] if key else primary, columns)
-    return Adoption(PublishDocument(publishes, shapes), follows)
+        watch = WatchTable(
+            name, publishes=publishes, function=function, columns=columns, table_schema=table_schema, schema=schema
+        )
+        return Adoption(watch, follows)
+    first = key or next(iter(unique), None)
+    if first is None:
+        shapes: Shapes = {name: Rows(name, columns or there, primary, schema=table_schema)}
+    else:
+        shapes = _by_key(name, table_schema, first, there, columns)
+    return Adoption(PublishDocument(publishes, shapes, schema), follows)
 
 
-def _shapes(
-    table: str, schema: str | None, there: Sequence[str], key: Sequence[str], columns: Sequence[str] | None
-) -> Shapes:
-    others = columns or [column for column in there if column not in key]
-    if len(key) == 1 and ("value" in others or len(others) == 1):
-        return KeyValue(table, key[0], "value" if "value" in others else others[0], schema=schema)
-    if len(key) == 1 and others:
-        return {table: RowsByKey(table, key[0], others, schema=schema)}
-    return {table: Rows(table, columns or there, key, schema=schema)}
+def _by_key(table: str, schema: str | None, key: str, there: Sequence[str], columns: Sequence[str] | None) -> Shapes:
+    others = columns or [column for column in there if column != key]
+    if len(others) == 1:
+        return KeyValue(table, key, others[0], schema=schema)
+    if columns is None and key == "key" and "value" in others:
+        return KeyValue(table, schema=schema)
+    return {table: RowsByKey(table, key, others or [key], schema=schema)}
 
 
-def _table(inspector: sa.Inspector, table: str) -> tuple[str | None, str]:
-    schema, dot, name = table.partition(".")
-    if inspector.has_table(table):
-        return None, table
-    if dot and inspector.has_table(name, schema):
-        return schema, name
-    near = difflib.get_close_matches(table, inspector.get_table_names(), 1)
+def _unknown(table: str, visible: Sequence[str]) -> ValueError:
+    near = difflib.get_close_matches(table, visible, 1)
     meant = f" Did you mean {near[0]!r}?" if near else ""
-    raise ValueError(
+    return ValueError(
         f"there is no table {table!r}, or it is in no schema of the search_path: name it SCHEMA.TABLE.{meant}"
     )
-
-
-def _revisions(connection: sa.Connection, inspector: sa.Inspector) -> str | tuple[str, ...] | None:
-    if not inspector.has_table("alembic_version"):
-        return None
-    found = connection.scalars(sa.text("SELECT version_num FROM alembic_version ORDER BY 1")).all()
-    return tuple(found) if len(found) > 1 else next(iter(found), None)

@@ -10,23 +10,29 @@ It works as Alembic's manual has it ("Autogenerating Custom Operation Directives
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
-from dataclasses import MISSING, dataclass, fields
-from typing import Any, TypeAlias
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import sqlalchemy as sa
-from alembic.autogenerate import comparators, renderers
+from alembic.autogenerate import comparators
 from alembic.autogenerate.api import AutogenContext
-from alembic.operations.ops import DropTableOp, MigrateOperation, ModifyTableOps, UpgradeOps
+from alembic.operations.ops import (
+    AlterColumnOp,
+    DropColumnOp,
+    DropTableOp,
+    MigrateOperation,
+    ModifyTableOps,
+    UpgradeOps,
+)
 from alembic.util import DispatchPriority
 from psycopg.sql import Identifier
 from sqlalchemy.dialects.postgresql.base import ischema_names
 
 from hotconfig._published import PublishDocument, UnpublishDocument, dumps, loads
-from hotconfig._shapes import Shape, Shapes, watched
-from hotconfig._shipped import qualified
-from hotconfig._watched import UnwatchTable, WatchTable
+from hotconfig._shapes import Shapes, matters, parts
+from hotconfig._shipped import split, text
+from hotconfig._watched import UnwatchTable, WatchTable, signature
 from hotconfig.conninfo import schema_name
 from hotconfig.errors import Unavailable
 from hotconfig.models import Base
@@ -35,24 +41,38 @@ from hotconfig.models import Base
 ischema_names.setdefault("xid8", sa.BigInteger)
 
 OWN = {*Base.metadata.tables, "config_state", "config_dirty", "hotconfig_alembic_version"}
-
-# The documents that are watched, with those of their tables that still have all triggers.
+INSTALLATIONS = """
+    SELECT nspname FROM pg_namespace n
+    WHERE 2 = (SELECT count(*) FROM pg_class WHERE relnamespace = n.oid AND relname IN ('config_state', 'config_dirty'))
+"""
+VISIBLE = """
+    SELECT relname, nspname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+    WHERE relkind IN ('r', 'p') AND pg_table_is_visible(c.oid)
+"""
+FUNCTION = """
+    SELECT nspname || '.' || proname FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace
+    WHERE p.oid = to_regprocedure(:signature)
+"""
+# Of each document: its function and that function's comment, null if it is gone; the tables whose triggers all fire,
+# with the columns that matter; the tables that have one of the triggers at least.
 FOUND = """
-    SELECT s.document, f.nspname || '.' || p.proname, obj_description(p.oid, 'pg_proc'),
-           jsonb_agg(jsonb_build_array(n.nspname, c.relname, s.columns))
-    FROM {sources} AS s
-    JOIN pg_class c ON c.oid = to_regclass(format('%I.%I', s.schema, s."table"))
-    JOIN pg_namespace n ON n.oid = c.relnamespace
-    JOIN pg_proc p ON p.oid = to_regprocedure(s.function)
-    JOIN pg_namespace f ON f.oid = p.pronamespace
-    WHERE s.document <> 'profile/*' AND 3 = (
-        SELECT count(*) FROM pg_trigger t
-        WHERE t.tgrelid = c.oid AND starts_with(t.tgname, {trigger_name}(s.document)))
-    GROUP BY s.document, p.oid, f.nspname, p.proname ORDER BY s.document
+    SELECT s.document, f.name, obj_description(f.oid, 'pg_proc'),
+           (SELECT jsonb_agg(jsonb_build_array(n.nspname, c.relname, w.value))
+            FROM jsonb_each({schema}.config_watched(s.document)) AS w
+            JOIN pg_class c ON c.oid = w.key::regclass JOIN pg_namespace n ON n.oid = relnamespace),
+           (SELECT jsonb_agg(DISTINCT jsonb_build_array(n.nspname, c.relname))
+            FROM pg_trigger JOIN pg_class c ON c.oid = tgrelid JOIN pg_namespace n ON n.oid = relnamespace
+            WHERE tgname = ANY ({schema}.config_trigger_names(s.document)))
+    FROM (SELECT DISTINCT document, function FROM {schema}.config_sources WHERE document <> 'profile/*') AS s
+    LEFT JOIN LATERAL (
+        SELECT p.oid, nspname || '.' || proname AS name FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace
+        WHERE p.oid = to_regprocedure(s.function)) AS f ON true
+    ORDER BY s.document
 """
 
 Table: TypeAlias = tuple[str, str]
 """Schema and name."""
+Columns: TypeAlias = frozenset[str] | None
 
 
 @dataclass(frozen=True)
@@ -68,159 +88,167 @@ class Function:
     tables: Mapping[str, Sequence[str] | None]
 
 
+Declared: TypeAlias = Shapes | Function
+
+
 @dataclass(frozen=True)
 class _Found:
-    function: str
-    shapes: Shapes | None
-    """None: the function is not hotconfig's."""
-    tables: Mapping[Table, Sequence[str] | None]
+    """A document that is watched."""
+
+    function: str | None
+    comment: str | None
+    watched: Mapping[Table, Columns]
+    touched: frozenset[Table]
+
+    @property
+    def shapes(self) -> Shapes | None:
+        """None: the function is not hotconfig's."""
+        try:
+            return loads(self.comment or "")
+        except (ValueError, TypeError, LookupError, AttributeError):  # a comment of somebody else's
+            return None
+
+
+class _Catalog:
+    """What the names of a metadata mean in this database; `schema` is hotconfig's."""
+
+    def __init__(self, connection: sa.Connection, schema: str) -> None:
+        self.schema = schema
+        self._connection = connection
+        self._default = str(connection.dialect.default_schema_name)
+        self._visible = {each.relname: each.nspname for each in connection.execute(sa.text(VISIBLE))}
+        self.installations = set(connection.scalars(sa.text(INSTALLATIONS)))
+
+    def table(self, schema: str | None, name: str) -> Table:
+        return schema or self._visible.get(name, self._default), name
+
+    def shortened(self, table: Table) -> str | None:
+        """The schema that a migration has to name."""
+        return None if self.table(None, table[1]) == table else table[0]
+
+    def function(self, name: str) -> str | None:
+        found: str | None = self._connection.scalar(sa.text(FUNCTION), {"signature": signature(name)})
+        return found
+
+    def documents(self) -> dict[str, _Found]:
+        query = FOUND.format(schema=Identifier(self.schema).as_string())
+        return {
+            name: _Found(
+                function,
+                comment,
+                {(where, table): _set(columns) for where, table, columns in watched or ()},
+                frozenset((where, table) for where, table in touched or ()),
+            )
+            for name, function, comment, watched, touched in self._connection.execute(text(query))
+        }
 
 
 @comparators.dispatch_for("schema", priority=DispatchPriority.LAST)
 def _compare(context: AutogenContext, upgrade_ops: UpgradeOps, _schemas: object) -> None:
-    """Add what differs, behind whatever creates the tables."""
-    schema, connection = schema_name(None), context.connection
-    assert connection is not None
-    default = str(connection.dialect.default_schema_name)
+    """End what is not published any more before everything else, and publish behind it."""
+    assert context.connection is not None
+    catalog = _Catalog(context.connection, schema_name(None))
     given = context.metadata if isinstance(context.metadata, Sequence) else [context.metadata]
     metadatas = [each for each in given if each is not None]
-    unknown = OWN.difference(table.name for metadata in metadatas for table in metadata.tables.values())
-    upgrade_ops.ops[:] = [each for each in upgrade_ops.ops if not _is_of(each, unknown, schema, default)]
-    declaring = [metadata for metadata in metadatas if "hotconfig" in metadata.info]
-    if not declaring:
+    known = {catalog.table(each.schema, each.name) for metadata in metadatas for each in metadata.tables.values()}
+    own = {(where, table) for where in catalog.installations for table in OWN} - known
+    upgrade_ops.ops[:] = [each for each in upgrade_ops.ops if own.isdisjoint(_tables(each, catalog))]
+    if not any("hotconfig" in metadata.info for metadata in metadatas):
         return
-    if not sa.inspect(connection).has_table("config_sources", schema=schema):
-        raise Unavailable(f"schema {schema!r} has no tables of hotconfig. Next: `hotconfig migrate`.")
-    found = _found(connection, schema)
-    for metadata in declaring:
-        declared: Mapping[str, Shapes | Function] = metadata.info["hotconfig"]
-        tables = {(table.schema or default, table.name) for table in metadata.tables.values()}
-        others = [name for name in found if name not in declared and tables.issuperset(found[name].tables)]
-        for name in others:
-            upgrade_ops.ops.extend(_ending(name, found[name]))
-        for name, wanted in declared.items():
-            if isinstance(wanted, Function):
-                upgrade_ops.ops.extend(_by_function(connection, name, wanted, found.get(name)))
-            else:
-                upgrade_ops.ops.extend(_by_shapes(name, wanted, found.get(name), default))
+    if catalog.schema not in catalog.installations:
+        raise Unavailable(f"schema {catalog.schema!r} has no tables of hotconfig. Next: `hotconfig migrate`.")
+    declared: dict[str, Declared] = {}
+    for metadata in metadatas:
+        declared |= metadata.info.get("hotconfig", {})
+    dropped = {each for drop in upgrade_ops.ops if isinstance(drop, DropTableOp) for each in _tables(drop, catalog)}
+    broken = dropped | {each for change in upgrade_ops.ops if _breaks(change) for each in _tables(change, catalog)}
+    found = catalog.documents()
+    begun: list[PublishDocument | WatchTable] = []
+    ended: list[UnpublishDocument | UnwatchTable] = []
+    for name, document in found.items():
+        if name not in declared and document.touched and document.touched <= known | dropped:
+            ended += _ending(name, document, catalog)
+    for name, wanted in declared.items():
+        if isinstance(wanted, Function):
+            ending, beginning = _by_function(name, wanted, found.get(name), catalog)
+            begun += beginning
+        else:
+            ending, publishing = _by_shapes(name, wanted, found.get(name), catalog, broken)
+            begun += publishing
+        ended += ending
+    for each in (*ended, *begun):
+        each.schema = None if catalog.schema == "public" else catalog.schema
+    upgrade_ops.ops[:] = [*ended, *upgrade_ops.ops, *begun]
 
 
-def _is_of(operation: MigrateOperation, tables: AbstractSet[str], schema: str, default: str) -> bool:
-    return (
-        isinstance(operation, DropTableOp | ModifyTableOps)
-        and (operation.schema or default) == schema
-        and operation.table_name in tables
+def _tables(operation: MigrateOperation, catalog: _Catalog) -> set[Table]:
+    if isinstance(operation, DropTableOp | ModifyTableOps):
+        return {catalog.table(operation.schema, operation.table_name)}
+    return set()
+
+
+def _breaks(operation: MigrateOperation) -> bool:
+    """Whether PostgreSQL refuses it on a column that a function reads."""
+    return isinstance(operation, ModifyTableOps) and any(
+        isinstance(each, DropColumnOp) or (isinstance(each, AlterColumnOp) and each.modify_type is not None)
+        for each in operation.ops
     )
 
 
-def _found(connection: sa.Connection, schema: str) -> dict[str, _Found]:
-    query = FOUND.format(
-        sources=qualified("config_sources", schema), trigger_name=qualified("config_trigger_name", schema)
-    )
-    found = {}
-    for name, function, comment, tables in connection.execute(sa.text(query)):
-        try:
-            shapes = loads(comment or "")
-        except (ValueError, TypeError, LookupError, AttributeError):  # a comment of somebody else's
-            shapes = None
-        found[name] = _Found(function, shapes, {(schema, table): columns for schema, table, columns in tables})
-    return found
-
-
-def _by_shapes(name: str, wanted: Shapes, found: _Found | None, default: str) -> Iterator[MigrateOperation]:
-    tables = {(schema or default, table) for schema, table in watched(wanted)}
-    if found is None or found.shapes is None:
-        yield PublishDocument(name, wanted)
-    elif dumps(found.shapes) != dumps(wanted) or tables != set(found.tables):
-        yield PublishDocument(name, wanted, found.shapes)
+def _by_shapes(
+    name: str, wanted: Shapes, found: _Found | None, catalog: _Catalog, broken: set[Table]
+) -> tuple[Iterable[UnpublishDocument | UnwatchTable], Iterable[PublishDocument]]:
+    if found is None:
+        return (), [PublishDocument(name, wanted)]
+    columns: dict[Table, frozenset[str]] = {}
+    for each in parts(wanted):
+        table = catalog.table(each.schema, each.table)
+        columns[table] = columns.get(table, frozenset()) | frozenset(matters(each))
+    if found.comment == dumps(wanted, catalog.schema) and found.watched == columns and broken.isdisjoint(columns):
+        return (), ()
+    return _ending(name, found, catalog), [PublishDocument(name, wanted)]
 
 
 def _by_function(
-    connection: sa.Connection, name: str, wanted: Function, found: _Found | None
-) -> Iterator[MigrateOperation]:
-    named = """
-        SELECT nspname || '.' || proname FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace
-        WHERE p.oid = to_regprocedure(:signature)
-    """
-    signature = Identifier(*wanted.function.split(".", 1)).as_string() + "()"
-    function = connection.scalar(sa.text(named), {"signature": signature})
-    default = str(connection.dialect.default_schema_name)
-    tables = {_table(table, default): columns for table, columns in wanted.tables.items()}
-    if found is not None and found.function != function:
-        yield from _ending(name, found)
-        found = None
-    before = {} if found is None else found.tables
-    for table, columns in before.items():
-        if table not in tables or _differ(tables[table], columns):
-            yield UnwatchTable(table[1], name, table[0], WatchTable(table[1], name, wanted.function, columns, table[0]))
-    for table, columns in tables.items():
-        if table not in before or _differ(before[table], columns):
-            yield WatchTable(table[1], name, wanted.function, columns, table[0])
+    name: str, wanted: Function, found: _Found | None, catalog: _Catalog
+) -> tuple[Iterable[UnpublishDocument | UnwatchTable], Iterable[WatchTable]]:
+    watches = {}
+    for table, columns in wanted.tables.items():
+        where, named = split(table)
+        watch = WatchTable(named, publishes=name, function=wanted.function, columns=columns, table_schema=where)
+        watches[catalog.table(where, named)] = watch
+    if found is None:
+        return (), watches.values()
+    if found.function is None or found.function != catalog.function(wanted.function):
+        return _ending(name, found, catalog), watches.values()
+    right = {
+        table
+        for table, watch in watches.items()
+        if table in found.watched and found.watched[table] == _set(watch.columns)
+    }
+    return (
+        _ending(name, found, catalog, found.touched - right),
+        [watch for table, watch in watches.items() if table not in right],
+    )
 
 
-def _ending(name: str, found: _Found) -> Iterator[MigrateOperation]:
+def _ending(
+    name: str, found: _Found, catalog: _Catalog, tables: frozenset[Table] | None = None
+) -> Iterator[UnpublishDocument | UnwatchTable]:
     if found.shapes is not None:
         yield UnpublishDocument(name, found.shapes)
         return
-    for (schema, table), columns in found.tables.items():
-        yield UnwatchTable(table, name, schema, WatchTable(table, name, found.function, columns, schema))
+    for table in sorted(found.touched if tables is None else tables):
+        columns = found.watched.get(table)
+        before = WatchTable(
+            table[1],
+            publishes=name,
+            function=found.function or "",
+            columns=None if columns is None else sorted(columns),
+            table_schema=catalog.shortened(table),
+        )
+        yield UnwatchTable(table[1], publishes=name, table_schema=before.table_schema, before=before)
 
 
-def _differ(one: Sequence[str] | None, other: Sequence[str] | None) -> bool:
-    return (None if one is None else set(one)) != (None if other is None else set(other))
-
-
-def _table(name: str, default: str) -> Table:
-    schema, dot, table = name.rpartition(".")
-    return (schema if dot else default), table
-
-
-# ---- what stands in the migration
-
-
-def _render(context: AutogenContext, operation: MigrateOperation) -> str:
-    context.imports.add("from hotconfig import migrations")
-    return code(operation)
-
-
-for _operation in (WatchTable, UnwatchTable, PublishDocument, UnpublishDocument):
-    renderers.dispatch_for(_operation)(_render)
-
-
-def code(operation: MigrateOperation) -> str:
-    """The operation as a line of a migration, or some."""
-    match operation:
-        case PublishDocument():
-            return f"op.publish_document({operation.name!r}, {_expression(operation.shapes)})"
-        case UnpublishDocument():
-            return f"op.unpublish_document({operation.name!r})"
-        case WatchTable():
-            columns = "" if operation.columns is None else f", columns={list(operation.columns)!r}"
-            return f"op.watch_table({_watched(operation)}, function={operation.function!r}{columns})"
-        case UnwatchTable():
-            return f"op.unwatch_table({_watched(operation)})"
-    raise TypeError(f"{operation} is no operation of hotconfig's")
-
-
-def _watched(operation: WatchTable | UnwatchTable) -> str:
-    where = "" if operation.table_schema is None else f", table_schema={operation.table_schema!r}"
-    return f"{operation.table!r}{where}, publishes={operation.publishes!r}"
-
-
-def _expression(shapes: Shapes) -> str:
-    if not isinstance(shapes, Mapping):
-        return _call(shapes)
-    pairs = "".join(f"    {key!r}: {_call(shape)},\n" for key, shape in shapes.items())
-    return f"{{\n{pairs}}}"
-
-
-def _call(shape: Shape) -> str:
-    given = []
-    for each in fields(shape):
-        value: Any = getattr(shape, each.name)
-        plain = value if isinstance(value, str | None) else dict(value) if isinstance(value, Mapping) else list(value)
-        if each.default is MISSING and each.default_factory is MISSING:
-            given.append(repr(plain))
-        elif plain and plain != each.default:
-            given.append(f"{each.name}={plain!r}")
-    return f"migrations.{type(shape).__name__}({', '.join(given)})"
+def _set(columns: Sequence[str] | None) -> Columns:
+    return None if columns is None else frozenset(columns)

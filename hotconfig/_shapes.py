@@ -6,13 +6,14 @@ else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
-Equals: TypeAlias = Mapping[str, str | int | float | bool | None]
+Where: TypeAlias = Mapping[str, str | int | float | bool | None]
 
 
 @dataclass(frozen=True)
@@ -23,24 +24,16 @@ class KeyValue:
         table: its name.
         key: the column of the keys. One that is NULL or comes twice refuses the edit.
         value: the column of the values, jsonb or any other type.
-        where: only rows whose columns have these values; None is NULL. Default: all rows.
+        where: only rows whose columns have these values; None is NULL. A type that has no literal here, such as a
+            time, is written as text. Default: all rows.
         schema: of the table. Default: where the search_path finds it.
     """
 
     table: str
     key: str = "key"
     value: str = "value"
-    where: Equals = field(default_factory=dict, kw_only=True)
+    where: Where = field(default_factory=dict, kw_only=True)
     schema: str | None = field(default=None, kw_only=True)
-
-    @property
-    def _published(self) -> tuple[str, ...]:
-        return self.key, self.value
-
-    def _aggregate(self) -> Composable:
-        return SQL("pg_catalog.jsonb_object_agg({}, pg_catalog.to_jsonb({}))").format(
-            _text(self.key), _column(self.value)
-        )
 
 
 @dataclass(frozen=True)
@@ -58,15 +51,8 @@ class RowsByKey:
     table: str
     key: str
     columns: Sequence[str]
-    where: Equals = field(default_factory=dict, kw_only=True)
+    where: Where = field(default_factory=dict, kw_only=True)
     schema: str | None = field(default=None, kw_only=True)
-
-    @property
-    def _published(self) -> tuple[str, ...]:
-        return self.key, *self.columns
-
-    def _aggregate(self) -> Composable:
-        return SQL("pg_catalog.jsonb_object_agg({}, {})").format(_text(self.key), _row(self.columns))
 
 
 @dataclass(frozen=True)
@@ -76,7 +62,7 @@ class Rows:
     Attributes:
         table: its name.
         columns: what is published of each row.
-        order_by: the columns that say the order. Default: `columns`.
+        order_by: the columns that say the order; rows that they leave equal are ordered by what is published.
         where: as for `KeyValue`.
         schema: as for `KeyValue`.
     """
@@ -84,92 +70,131 @@ class Rows:
     table: str
     columns: Sequence[str]
     order_by: Sequence[str] = ()
-    where: Equals = field(default_factory=dict, kw_only=True)
+    where: Where = field(default_factory=dict, kw_only=True)
     schema: str | None = field(default=None, kw_only=True)
-
-    @property
-    def _published(self) -> tuple[str, ...]:
-        return *self.columns, *self.order_by
-
-    def _aggregate(self) -> Composable:
-        order = SQL(", ").join(map(_column, self.order_by or self.columns))
-        return SQL("pg_catalog.jsonb_agg({} ORDER BY {})").format(_row(self.columns), order)
 
 
 Shape: TypeAlias = KeyValue | Rows | RowsByKey
 Shapes: TypeAlias = KeyValue | RowsByKey | Mapping[str, Shape]
 
+PAIRS = 50  # as many as fit into a call: a function has 100 arguments at most
+
 
 def parts(shapes: Shapes) -> list[Shape]:
-    return [shapes] if isinstance(shapes, KeyValue | RowsByKey) else list(shapes.values())
+    return [shapes] if isinstance(shapes, KeyValue | RowsByKey) else [shape for _, shape in sorted(shapes.items())]
 
 
-def watched(shapes: Shapes) -> dict[tuple[str | None, str], list[str]]:
-    """Each table, with its schema, and the columns that matter."""
-    found: dict[tuple[str | None, str], list[str]] = {}
-    for part in parts(shapes):
-        columns = found.setdefault((part.schema, part.table), [])
-        columns += [each for each in dict.fromkeys([*part._published, *part.where]) if each not in columns]
-    return found
+def matters(shape: Shape) -> list[str]:
+    """The columns that a shape reads."""
+    match shape:
+        case KeyValue():
+            named = [shape.key, shape.value]
+        case RowsByKey():
+            named = [shape.key, *shape.columns]
+        case _:
+            named = [*shape.columns, *shape.order_by]
+    return [*dict.fromkeys([*named, *shape.where])]
 
 
-def query(shapes: Shapes, schema: str) -> Composable:
-    """What builds the document; `schema` is hotconfig's. Qualified, since a better match could take a call."""
-    if isinstance(shapes, KeyValue | RowsByKey):
-        return SQL("SELECT {}").format(_built(shapes, schema))
-    pairs = [SQL("{}, {}").format(Literal(name), _built(part, schema)) for name, part in shapes.items()]
-    return SQL("SELECT pg_catalog.jsonb_build_object({})").format(SQL(", ").join(pairs))
-
-
-def check(shapes: Shapes) -> None:
-    """Raises ValueError, with what is right, for a shape that cannot be published."""
+def check(shapes: object) -> None:
+    """Raises ValueError, with what is right, for what cannot be published."""
     if isinstance(shapes, Rows):
         raise ValueError('a list is no document, which is an object: give it a key, {"rows": Rows(...)}')  # noqa: TRY004
-    if not parts(shapes):
+    found = list(shapes.values()) if isinstance(shapes, Mapping) else [shapes]
+    if not found:
         raise ValueError("a document needs a shape")
     if isinstance(shapes, Mapping) and not {"", "version"}.isdisjoint(shapes):
         raise ValueError('"version" is reserved for the version that hotconfig gives, and "" is no key')
-    for part in parts(shapes):
-        columns = () if isinstance(part, KeyValue) else part.columns
-        if isinstance(columns, str) or not (columns or isinstance(part, KeyValue)):
-            raise ValueError(f"{part}: name the columns that are published, as a list")
+    for shape in found:
+        if not isinstance(shape, KeyValue | Rows | RowsByKey):
+            raise ValueError(f"{shape!r} is no shape: these are KeyValue, Rows and RowsByKey")  # noqa: TRY004
+        for name, columns in _lists(shape):
+            if isinstance(columns, str):
+                raise ValueError(f"{shape.table}: {name}={columns!r} is no list of columns")  # noqa: TRY004
+            if name == "columns" and not columns:
+                raise ValueError(f"{shape.table}: name the columns that are published")
+        for column, value in shape.where.items():
+            if type(value) not in (str, int, float, bool, type(None)) or (
+                isinstance(value, float) and not math.isfinite(value)
+            ):
+                raise ValueError(
+                    f"{shape.table}: where {column} is {value!r}: write a text, a number, a boolean or None"
+                )
 
 
-def _built(part: Shape, schema: str) -> Composable:
-    if isinstance(part, Rows):
-        return SQL("(SELECT coalesce({}, '[]') {})").format(part._aggregate(), _from(part))
-    # PostgreSQL alone would take the last one of two values for a key, whichever that is.
-    return SQL(
-        "(SELECT CASE WHEN pg_catalog.count(*) OPERATOR(pg_catalog.>) pg_catalog.count(DISTINCT {key})"
-        " THEN {refuse}({table}, {column}) ELSE coalesce({aggregate}, '{{}}') END {from_})"
-    ).format(
-        key=_text(part.key),
-        refuse=Identifier(schema, "config_refuse_key"),
-        table=Literal(part.table),
-        column=Literal(part.key),
-        aggregate=part._aggregate(),
-        from_=_from(part),
+def _lists(shape: Shape) -> Iterator[tuple[str, object]]:
+    if not isinstance(shape, KeyValue):
+        yield "columns", shape.columns
+    if isinstance(shape, Rows):
+        yield "order_by", shape.order_by
+
+
+# ---- SQL. Names are qualified, since a better match somewhere else could take a call.
+
+
+def expression(shapes: Shapes, schema: str) -> list[str]:
+    """What builds the document, in pieces: between each two goes the table of one of `references()`."""
+    if isinstance(shapes, KeyValue | RowsByKey):
+        return _built(shapes, schema)
+    pieces = ["'{}'::pg_catalog.jsonb"]
+    for n, (key, shape) in enumerate(sorted(shapes.items())):
+        start = " || pg_catalog.jsonb_build_object(" if n % PAIRS == 0 else ", "
+        end = ")" if n % PAIRS == PAIRS - 1 or n == len(shapes) - 1 else ""
+        first, *others, last = _built(shape, schema)
+        pieces = [*pieces[:-1], f"{pieces[-1]}{start}{Literal(key).as_string()}, {first}", *others, last + end]
+    return pieces
+
+
+def references(shapes: Shapes) -> list[Shape]:
+    """The shapes whose tables go between the pieces of the expression, each as often as it reads its table."""
+    return [shape for shape in parts(shapes) for _ in range(1 if isinstance(shape, Rows) else 2)]
+
+
+def _built(shape: Shape, schema: str) -> list[str]:
+    conditions = _conditions(shape)
+    end = SQL(" AS t WHERE {})").format(conditions).as_string()
+    if isinstance(shape, Rows):
+        row = _row(shape.columns)
+        order = SQL(", ").join([*map(_column, shape.order_by), row])
+        aggregate = SQL("(SELECT coalesce(pg_catalog.jsonb_agg({} ORDER BY {}), '[]') FROM ONLY ").format(row, order)
+        return [aggregate.as_string(), end]
+    key = SQL("t.{}::pg_catalog.text").format(Identifier(shape.key))
+    value = (
+        SQL("pg_catalog.to_jsonb({})").format(_column(shape.value))
+        if isinstance(shape, KeyValue)
+        else _row(shape.columns)
     )
+    aggregate = SQL(
+        "(SELECT CASE WHEN pg_catalog.count(*) OPERATOR(pg_catalog.>) pg_catalog.count(DISTINCT {key})"
+        " THEN {refuse}({table}, {column}, (SELECT {key} FROM ONLY "
+    ).format(
+        key=key,
+        refuse=Identifier(schema, "config_refuse_key"),
+        table=Literal(shape.table),
+        column=Literal(shape.key),
+    )
+    again = SQL(
+        " AS t WHERE {conditions} GROUP BY 1 HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 1"
+        " ORDER BY 1 LIMIT 1)) ELSE coalesce(pg_catalog.jsonb_object_agg({key}, {value})"
+        " FILTER (WHERE {key} IS NOT NULL), '{{}}') END FROM ONLY "
+    ).format(conditions=conditions, key=key, value=value)
+    return [aggregate.as_string(), again.as_string(), end]
 
 
-def _from(part: Shape) -> Composable:
-    table = Identifier(part.table) if part.schema is None else Identifier(part.schema, part.table)
+def _conditions(shape: Shape) -> Composable:
     conditions = [
         SQL("{} IS NULL").format(_column(column))
         if value is None
         else SQL("{} OPERATOR(pg_catalog.=) {}").format(_column(column), Literal(value))
-        for column, value in part.where.items()
+        for column, value in shape.where.items()
     ]
-    return SQL("FROM {} AS t WHERE {}").format(table, SQL(" AND ").join([SQL("true"), *conditions]))
+    return SQL(" AND ").join([SQL("true"), *conditions])
 
 
 def _row(columns: Sequence[str]) -> Composable:
-    pairs = [SQL("{}, pg_catalog.to_jsonb({})").format(Literal(column), _column(column)) for column in columns]
-    return SQL("pg_catalog.jsonb_build_object({})").format(SQL(", ").join(pairs))
-
-
-def _text(column: str) -> Composable:
-    return SQL("{}::pg_catalog.text").format(_column(column))
+    """One object; a call of jsonb_build_object() would have too few arguments for a wide table."""
+    named = SQL(", ").join(map(_column, columns))
+    return SQL("(SELECT pg_catalog.to_jsonb(hotconfig_row) FROM (SELECT {}) AS hotconfig_row)").format(named)
 
 
 def _column(column: str) -> Composable:

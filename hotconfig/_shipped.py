@@ -46,3 +46,9 @@ def path(name: str) -> Path:
 def qualified(table: str, schema: str | None) -> str:
     """A table's name for SQL."""
     return (Identifier(table) if schema is None else Identifier(schema, table)).as_string()
+
+
+def split(name: str) -> tuple[str | None, str]:
+    """Schema and name of `schema.name`; None: it is in the search_path."""
+    schema, dot, rest = name.partition(".")
+    return (schema, rest) if dot else (None, name)

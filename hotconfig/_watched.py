@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic.operations import MigrateOperation, Operations
 from psycopg.sql import SQL, Identifier, Literal
 
-from hotconfig._shipped import qualified, text
+from hotconfig._shipped import qualified, split, text
 from hotconfig.conninfo import schema_name
 
 
@@ -20,6 +20,7 @@ def watch_table(
     function: str,
     columns: Sequence[str] | None = None,
     table_schema: str | None = None,
+    schema: str | None = None,
 ) -> None:
     """Make a table hot: a transaction that changes it publishes the document anew.
 
@@ -35,22 +36,30 @@ def watch_table(
             with pg_temp, and whoever owns a watched table has the rights of the function's owner: else it is refused.
         columns: those that matter; an update of others costs nothing. Default: all.
         table_schema: default: where the search_path finds the table.
+        schema: of hotconfig's tables, as for `Client`.
 
     Raises:
         sqlalchemy.exc.DBAPIError: no such table, column or function, or the function cannot be used; the message says
             what to do.
     """
-    operation = WatchTable(table, publishes, function, columns, table_schema)
-    connection.execute(text(watch_sql(operation, schema_name(None))))
+    operation = WatchTable(table, publishes=publishes, function=function, columns=columns, table_schema=table_schema)
+    connection.execute(text(watch_sql(operation, schema_name(schema))))
 
 
-def unwatch_table(connection: sa.Connection, table: str, *, publishes: str, table_schema: str | None = None) -> None:
+def unwatch_table(
+    connection: sa.Connection,
+    table: str,
+    *,
+    publishes: str,
+    table_schema: str | None = None,
+    schema: str | None = None,
+) -> None:
     """Stop watching a table. The document stays as it is; `SELECT config_publish(name, NULL)` withdraws it.
 
     Raises:
         sqlalchemy.exc.DBAPIError: the table is not watched for this document.
     """
-    connection.execute(text(_unwatch_sql(table, publishes, table_schema)))
+    connection.execute(text(_unwatch_sql(table, publishes, table_schema, schema_name(schema))))
 
 
 @Operations.register_operation("watch_table")
@@ -60,16 +69,19 @@ class WatchTable(MigrateOperation):
     def __init__(
         self,
         table: str,
+        *,
         publishes: str,
         function: str,
         columns: Sequence[str] | None = None,
         table_schema: str | None = None,
+        schema: str | None = None,
     ) -> None:
         self.table = table
         self.publishes = publishes
         self.function = function
         self.columns = columns
         self.table_schema = table_schema
+        self.schema = schema
 
     @classmethod
     def watch_table(
@@ -81,12 +93,24 @@ class WatchTable(MigrateOperation):
         function: str,
         columns: Sequence[str] | None = None,
         table_schema: str | None = None,
+        schema: str | None = None,
     ) -> None:
         """Make a table hot: see `hotconfig.migrations.watch_table`."""
-        operations.invoke(cls(table, publishes, function, columns, table_schema))
+        operations.invoke(
+            cls(
+                table,
+                publishes=publishes,
+                function=function,
+                columns=columns,
+                table_schema=table_schema,
+                schema=schema,
+            )
+        )
 
     def reverse(self) -> MigrateOperation:
-        return UnwatchTable(self.table, self.publishes, self.table_schema, self)
+        return UnwatchTable(
+            self.table, publishes=self.publishes, table_schema=self.table_schema, schema=self.schema, before=self
+        )
 
     def to_diff_tuple(self) -> tuple[str, str, str]:
         return "watch_table", self.table, self.publishes
@@ -97,19 +121,32 @@ class UnwatchTable(MigrateOperation):
     """`op.unwatch_table(...)`; `before` is how it was watched."""
 
     def __init__(
-        self, table: str, publishes: str, table_schema: str | None = None, before: WatchTable | None = None
+        self,
+        table: str,
+        *,
+        publishes: str,
+        table_schema: str | None = None,
+        schema: str | None = None,
+        before: WatchTable | None = None,
     ) -> None:
         self.table = table
         self.publishes = publishes
         self.table_schema = table_schema
+        self.schema = schema
         self.before = before
 
     @classmethod
     def unwatch_table(
-        cls, operations: Operations, table: str, *, publishes: str, table_schema: str | None = None
+        cls,
+        operations: Operations,
+        table: str,
+        *,
+        publishes: str,
+        table_schema: str | None = None,
+        schema: str | None = None,
     ) -> None:
         """Stop watching a table: see `hotconfig.migrations.unwatch_table`."""
-        operations.invoke(cls(table, publishes, table_schema))
+        operations.invoke(cls(table, publishes=publishes, table_schema=table_schema, schema=schema))
 
     def reverse(self) -> MigrateOperation:
         assert self.before is not None
@@ -121,12 +158,13 @@ class UnwatchTable(MigrateOperation):
 
 @Operations.implementation_for(WatchTable)
 def _watch(operations: Operations, operation: WatchTable) -> None:
-    operations.execute(text(watch_sql(operation, schema_name(None))))
+    operations.execute(text(watch_sql(operation, schema_name(operation.schema))))
 
 
 @Operations.implementation_for(UnwatchTable)
 def _unwatch(operations: Operations, operation: UnwatchTable) -> None:
-    operations.execute(text(_unwatch_sql(operation.table, operation.publishes, operation.table_schema)))
+    schema = schema_name(operation.schema)
+    operations.execute(text(_unwatch_sql(operation.table, operation.publishes, operation.table_schema, schema)))
 
 
 def watch_sql(watch: WatchTable, schema: str) -> str:
@@ -137,16 +175,22 @@ def watch_sql(watch: WatchTable, schema: str) -> str:
             Identifier(schema),
             Literal(qualified(watch.table, watch.table_schema)),
             Literal(watch.publishes),
-            Literal(Identifier(*watch.function.split(".", 1)).as_string() + "()"),
+            Literal(signature(watch.function)),
             Literal(None if watch.columns is None else list(watch.columns)),
         )
         .as_string()
     )
 
 
-def _unwatch_sql(table: str, publishes: str, table_schema: str | None) -> str:
+def signature(function: str) -> str:
+    """Of a function without arguments, as regprocedure reads it."""
+    schema, name = split(function)
+    return f"{qualified(name, schema)}()"
+
+
+def _unwatch_sql(table: str, publishes: str, table_schema: str | None, schema: str) -> str:
     return (
         SQL("SELECT {}.config_unwatch({}::regclass, {})")
-        .format(Identifier(schema_name(None)), Literal(qualified(table, table_schema)), Literal(publishes))
+        .format(Identifier(schema), Literal(qualified(table, table_schema)), Literal(publishes))
         .as_string()
     )

@@ -9,7 +9,7 @@ revision in `hotconfig_alembic_version`, so that an application has its own besi
 
 Import this module in the env.py of your own migrations, and they can say `op.publish_document(...)`,
 `op.unpublish_document(...)`, `op.watch_table(...)` and `op.unwatch_table(...)`, with the arguments below but the
-connection. Autogenerate writes them, and `alembic check` misses them, for what your metadata declares:
+connection. Autogenerate writes them for what your metadata declares, and `alembic check` fails while one is lacking:
 
     metadata = MetaData(info={"hotconfig": {"talker": {"settings": KeyValue("settings")}}})
 
@@ -35,8 +35,8 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from psycopg.conninfo import make_conninfo
 
+from hotconfig import _rendered, models  # noqa: F401  # registers what Alembic renders
 from hotconfig import conninfo as _conninfo
-from hotconfig import models
 from hotconfig._autogenerate import Function
 from hotconfig._published import publish_document, unpublish_document
 from hotconfig._refusal import unavailable
@@ -211,7 +211,10 @@ def connect(conninfo: Conninfo | None = None) -> Iterator[sa.Connection]:
             case psycopg.errors.InsufficientPrivilege() as refused:
                 step = "let a role migrate that owns hotconfig's tables, or may create them in this database and schema"
             case psycopg.errors.DependentObjectsStillExist() as refused:
-                step = "stop watching these tables: op.unwatch_table(), or SELECT config_unwatch('table', 'document')"
+                step = (
+                    "stop watching these tables: op.unpublish_document(), op.unwatch_table(), "
+                    "or SELECT config_unwatch('table', 'document')"
+                )
             case psycopg.OperationalError() as refused:
                 raise unavailable(str(refused), target) from error
             case _:

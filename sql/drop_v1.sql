@@ -1,7 +1,7 @@
 -- The way back. Without CASCADE: tables of yours that are still watched make it fail and are named.
 -- Roles stay, since another database of the cluster may use them.
 DROP FUNCTION @extschema@.config_profile_documents, @extschema@.config_mark, @extschema@.config_build_documents,
-    @extschema@.config_mark_document;
+    @extschema@.config_mark_document, @extschema@.config_watched, @extschema@.config_trigger_names;
 DROP TABLE @extschema@.config_ai_infra, @extschema@.config_genie_spaces, @extschema@.config_mlflow,
     @extschema@.config_prompts, @extschema@.config_profiles, @extschema@.config_history, @extschema@.config_state,
     @extschema@.config_documents, @extschema@.config_dirty, @extschema@.config_sources;

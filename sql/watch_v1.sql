@@ -111,15 +111,6 @@ BEGIN ATOMIC
     WHERE EXISTS (SELECT FROM @extschema@.config_sources s WHERE s.document = d);
 END;
 
--- Called by the functions that hotconfig writes for the common shapes: two values for a key would be one at random.
-CREATE FUNCTION @extschema@.config_refuse_key("table" text, key text) RETURNS jsonb
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    RAISE EXCEPTION 'a % of % comes twice', key, "table" USING ERRCODE = 'unique_violation',
-        HINT = 'A document has one value for each key.';
-END
-$$;
-
 CREATE FUNCTION @extschema@.config_check_name(document text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -178,14 +169,17 @@ BEGIN
         RAISE EXCEPTION 'document "%" is already built by %', document, other USING ERRCODE = 'duplicate_object',
             HINT = 'All tables of a document share its function: unwatch them first to change it.';
     END IF;
-    IF EXISTS (SELECT FROM pg_trigger WHERE tgrelid = watched AND tgname = @extschema@.config_trigger_name(document)) THEN
+    IF EXISTS (SELECT FROM pg_trigger
+               WHERE tgrelid = watched AND tgname = ANY (@extschema@.config_trigger_names(document))) THEN
         RAISE EXCEPTION '% is already watched for document "%"', watched, document USING ERRCODE = 'duplicate_object',
             HINT = 'Call config_unwatch() first to watch other columns.';
     END IF;
     PERFORM @extschema@.config_install_triggers(watched, @extschema@.config_trigger_name(document),
         'config_mark_document', document, columns);
     INSERT INTO @extschema@.config_sources (schema, "table", document, function, columns)
-    VALUES (named.nspname, named.relname, document, builder, columns);
+    VALUES (named.nspname, named.relname, document, builder, columns)
+    -- Left behind by a table that was dropped, or whose triggers were.
+    ON CONFLICT ON CONSTRAINT config_sources_pkey DO UPDATE SET function = excluded.function, columns = excluded.columns;
     -- The first document, at this transaction's commit; but say now if the function cannot be used.
     PERFORM @extschema@.config_build_document(document);
     PERFORM @extschema@.config_mark('document ' || document, NULL::jsonb);
@@ -197,10 +191,10 @@ $$;
 CREATE FUNCTION @extschema@.config_unwatch(watched regclass, document text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    suffix text;
+    name text;
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_trigger
-                   WHERE tgrelid = watched AND tgname = @extschema@.config_trigger_name(document)) THEN
+                   WHERE tgrelid = watched AND tgname = ANY (@extschema@.config_trigger_names(document))) THEN
         RAISE EXCEPTION '% is not watched for document "%"', watched, document USING ERRCODE = 'undefined_object';
     END IF;
     DELETE FROM @extschema@.config_sources WHERE (schema, "table", config_sources.document) = (
@@ -208,8 +202,8 @@ BEGIN
         FROM @extschema@.config_sources s, to_regclass(format('%I.%I', s.schema, s."table")) AS still
         WHERE s.document = config_unwatch.document AND coalesce(still = watched, true)
         ORDER BY still IS NULL LIMIT 1);
-    FOREACH suffix IN ARRAY ARRAY['', '_update', '_truncate'] LOOP
-        EXECUTE format('DROP TRIGGER IF EXISTS %I ON %s', @extschema@.config_trigger_name(document) || suffix, watched);
+    FOREACH name IN ARRAY @extschema@.config_trigger_names(document) LOOP
+        EXECUTE format('DROP TRIGGER IF EXISTS %I ON %s', name, watched);
     END LOOP;
 END
 $$;
@@ -218,3 +212,8 @@ $$;
 CREATE FUNCTION @extschema@.config_trigger_name(document text) RETURNS text
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
 RETURN 'config_mark_' || left(md5(@schema@ || ' ' || document), 12);
+
+CREATE FUNCTION @extschema@.config_trigger_names(document text) RETURNS text[]
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+RETURN ARRAY[@extschema@.config_trigger_name(document), @extschema@.config_trigger_name(document) || '_update',
+             @extschema@.config_trigger_name(document) || '_truncate'];

@@ -6,14 +6,11 @@ import json
 import os
 import pty
 import re
-import signal
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
-from editing import eventually
-from programs import started
+from programs import interrupt, started
 from typer.testing import CliRunner, Result
 
 from hotconfig.cli import app
@@ -72,19 +69,12 @@ def on_a_terminal(*arguments: str, typed: str = "", interrupted_at: str = "") ->
             while chunk := os.read(ours, 4096):
                 shown += chunk
                 if interrupted_at and interrupted_at.encode() in shown:
-                    # Python sees a signal that comes just before it reads from a terminal when it has read a line.
-                    eventually(lambda: _sleeps(process.pid))
-                    process.send_signal(signal.SIGINT)
+                    interrupt(process)
                     interrupted_at = ""
         except OSError:  # Linux's way to say that the other side is closed
             pass
         os.close(ours)
     return process.returncode, shown.decode()
-
-
-def _sleeps(pid: int) -> bool:
-    """As /proc says, whose second field, the program, is in brackets."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
 
 
 def screen(shown: str) -> list[str]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+
+from editing import eventually
 
 
 @contextmanager
@@ -17,3 +21,14 @@ def started(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen
         except BaseException:
             process.kill()
             raise
+
+
+def interrupt(process: subprocess.Popen[str], number: signal.Signals = signal.SIGINT) -> None:
+    """Send it a signal when it waits: Python sees one that comes just before a blocking read only behind that read."""
+    eventually(lambda: asleep(process.pid))
+    process.send_signal(number)
+
+
+def asleep(pid: int) -> bool:
+    """As /proc says of the main thread, behind the program in brackets."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"

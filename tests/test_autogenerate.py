@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ from alembic.autogenerate import compare_metadata, produce_migrations, render_py
 from alembic.operations import Operations
 from alembic.operations.ops import MigrationScript
 from alembic.runtime.migration import MigrationContext
-from conftest import Connect
+from conftest import Connect, Psql
 from sessions import document, value, version
 from test_shapes import TABLES
 from watching import TEMPLATES, engine
@@ -21,6 +22,10 @@ from hotconfig import Unavailable, migrations
 from hotconfig.migrations import Function, KeyValue, Rows, RowsByKey
 
 SHAPES = {"settings": KeyValue("settings"), "tones": Rows("tones", ["type", "tone"], where={"is_default": True})}
+
+
+# What SQLAlchemy reads from the database says more of a column than Alembic has a use for.
+REFLECTED = pytest.mark.filterwarnings("ignore:autoincrement and existing_autoincrement")
 
 
 @pytest.fixture
@@ -120,7 +125,14 @@ def test_a_trigger_that_is_missing(owner: psycopg.Connection, suffix: str) -> No
         trigger = value(owner, "SELECT config_trigger_name(%s)", name)
         owner.execute(f"DROP TRIGGER {trigger}{suffix} ON {table}")
     declared = {"own": SHAPES, "too": Function("templates_document", {"templates": None})}
-    assert differences(owner, declared) == [("publish_document", "own"), ("watch_table", "templates", "too")]
+    assert differences(owner, declared) == [
+        *[("unpublish_document", "own"), ("unwatch_table", "templates", "too")],
+        *[("publish_document", "own"), ("watch_table", "templates", "too")],
+    ]
+    migrate(owner, declared)
+    assert differences(owner, declared) == []
+    owner.execute("ALTER TABLE tones DISABLE TRIGGER USER")
+    assert [each[0] for each in differences(owner, declared)] == ["unpublish_document", "publish_document"]
 
 
 def test_a_function_of_your_own(owner: psycopg.Connection) -> None:
@@ -156,11 +168,106 @@ def test_from_a_function_to_shapes_and_back(owner: psycopg.Connection) -> None:
 def test_another_application(owner: psycopg.Connection) -> None:
     """A document of tables that are not in the metadata is not its to unpublish."""
     migrate(owner, {"own": SHAPES})
+    mine = sa.MetaData(info={"hotconfig": {}})
     with engine(owner).connect() as connection:
-        mine = sa.MetaData(info={"hotconfig": {}})
         mine.reflect(connection, only=["settings"])
-        told = compare_metadata(MigrationContext.configure(connection), mine)
-    assert {each[0] for each in told} == {"remove_table"}
+        only = {"include_name": lambda name, kind, _: kind != "table" or name == "settings"}
+        assert compare_metadata(MigrationContext.configure(connection, opts=only), mine) == []
+
+
+def test_several_metadatas(owner: psycopg.Connection) -> None:
+    """What one of them declares the other does not unpublish, though it has the tables."""
+    migrate(owner, {"own": SHAPES})
+    one, other = sa.MetaData(info={"hotconfig": {"own": SHAPES}}), metadata(owner, {})
+    with engine(owner).connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), [one, other]) == []  # type: ignore[arg-type]
+
+
+def test_tables_of_hotconfig_s(owner: psycopg.Connection) -> None:
+    """Of whichever installation and wherever the search_path finds them, they are nobody's to drop; yours are yours."""
+    owner.execute("CREATE SCHEMA app; CREATE TABLE app.config_history (id int)")
+    migrations.upgrade(owner.info.dsn, schema="another")
+    mine = metadata(owner)
+    sa.Table("config_history", mine, sa.Column("id", sa.Integer), schema="app")
+    with engine(owner).connect() as connection:
+        connection.execute(sa.text("SET search_path = app, public"))
+        connection.dialect.default_schema_name = "app"
+        context = MigrationContext.configure(connection, opts={"include_schemas": True})
+        told = compare_metadata(context, mine)
+    assert [each for each in told if "config_" in str(each) or "alembic" in str(each)] == []
+
+
+@REFLECTED
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tables: tables.remove(tables.tables["tones"]),
+        lambda tables: tables.tables["tones"]._columns.remove(tables.tables["tones"].c.tone),
+        lambda tables: setattr(tables.tables["tones"].c.tone, "type", sa.String(10)),
+    ],
+    ids=["a table is dropped", "a column is dropped", "a type changes"],
+)
+def test_what_is_published_changes(owner: psycopg.Connection, change: Callable[[sa.MetaData], object]) -> None:
+    """The document is ended before and published behind it, and the other way round on the way back."""
+    migrate(owner, {"own": SHAPES})
+    after = metadata(owner, {"own": {"settings": KeyValue("settings")}})
+    change(after)
+    with engine(owner).connect() as connection:
+        written = produce_migrations(MigrationContext.configure(connection, opts={"compare_type": True}), after)
+    assert written.upgrade_ops is not None
+    assert written.downgrade_ops is not None
+    up, down = render_python_code(written.upgrade_ops), render_python_code(written.downgrade_ops)
+    run(owner, up)
+    assert set(document(owner, "own")) == {"settings"}
+    run(owner, down)
+    assert set(document(owner, "own")) == {"settings", "tones"}
+    assert differences(owner, {"own": SHAPES}) == []
+
+
+@REFLECTED
+def test_a_type_that_changes(owner: psycopg.Connection) -> None:
+    """PostgreSQL refuses that of a published column, so its document is ended before and published again behind it."""
+    migrate(owner, {"own": SHAPES})
+    after = metadata(owner, {"own": SHAPES})
+    after.tables["tones"].c.tone.type = sa.String(10)
+    with engine(owner).connect() as connection:
+        written = produce_migrations(MigrationContext.configure(connection, opts={"compare_type": True}), after)
+    assert written.upgrade_ops is not None
+    run(owner, render_python_code(written.upgrade_ops))
+    assert (
+        value(owner, "SELECT atttypmod FROM pg_attribute WHERE attrelid = 'tones'::regclass AND attname = 'tone'") == 14
+    )
+    assert differences(owner, {"own": SHAPES}) == []
+
+
+def test_an_installation_elsewhere(owner: psycopg.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The migration names the schema of hotconfig's tables, wherever it is run."""
+    schema = "my: app"
+    migrations.upgrade(owner.info.dsn, schema=schema)
+    declared = {"own": SHAPES, "too": Function("templates_document", {"templates": ["text"]})}
+    with monkeypatch.context() as there:
+        there.setenv("HOTCONFIG_SCHEMA", schema)
+        written = script(owner, declared)
+    assert written.upgrade_ops is not None
+    assert written.downgrade_ops is not None
+    back = render_python_code(written.downgrade_ops)
+    run(owner, render_python_code(written.upgrade_ops))
+    published = f'SELECT count(*) FROM "{schema}".config_documents WHERE document IS NOT NULL'
+    assert value(owner, published) == 2
+    run(owner, back)
+    assert value(owner, f"SELECT count(*) FROM \"{schema}\".config_sources WHERE document <> 'profile/*'") == 0
+
+
+def test_offline(owner: psycopg.Connection, psql: Psql) -> None:
+    """`alembic upgrade --sql` prints what psql runs."""
+    written = io.StringIO()
+    context = MigrationContext.configure(
+        dialect_name="postgresql", opts={"as_sql": True, "output_buffer": written, "literal_binds": True}
+    )
+    with Operations.context(context) as op:
+        op.publish_document("own", SHAPES)  # type: ignore[attr-defined]
+    psql(written.getvalue())
+    assert set(document(owner, "own")) == {"settings", "tones"}
 
 
 def test_a_new_table(owner: psycopg.Connection) -> None:
@@ -182,6 +289,6 @@ def test_a_new_table(owner: psycopg.Connection) -> None:
 
 def test_a_database_without_hotconfig(owner: psycopg.Connection) -> None:
     """What is declared cannot be compared, and the error says what to do."""
-    owner.execute("ALTER TABLE config_sources RENAME TO config_sources_")
+    owner.execute("ALTER TABLE config_dirty RENAME TO config_dirty_")
     with pytest.raises(Unavailable, match="Next: `hotconfig migrate`"):
         differences(owner, {"own": SHAPES})

@@ -7,9 +7,10 @@ import pytest
 from commands import out, printed, refused
 from conftest import Connect, Psql
 from editing import FOREVER, eventually
+from psycopg.sql import SQL, Identifier
 from sessions import document, value
 from test_autogenerate import run_function
-from test_shapes import TABLES
+from test_shapes import SHAPE, TABLES
 from watching import TEMPLATES
 
 import hotconfig
@@ -21,6 +22,8 @@ PLACES = """
     INSERT INTO app.places VALUES (1, 2, 'here');
     CREATE TABLE flags (name text PRIMARY KEY, enabled bool);
     INSERT INTO flags VALUES ('dark', true);
+    CREATE TABLE workers (id serial PRIMARY KEY, name text UNIQUE, value text, api_key text);
+    INSERT INTO workers (name, value, api_key) VALUES ('w', 'x', 'hush');
 """
 
 
@@ -40,7 +43,10 @@ ADOPTED = [
     (["settings", "--columns", "secret"], dict.fromkeys(("top_k", "model", "limits"), "hush")),
     (["templates"], {"templates": {"1": {"text": "one", "used": 0}}}),
     (["templates", "--columns", "text, id"], {"templates": {"1": {"text": "one", "id": 1}}}),
-    (["templates", "--key", "text", "--columns", "id,used"], {"templates": {"one": {"id": 1, "used": 0}}}),
+    (["workers", "--columns", "name,value"], {"workers": {"w": {"name": "w", "value": "x"}}}),
+    (["workers", "--columns", "value"], {"w": "x"}),
+    (["workers", "--columns", "name,value", "--key", "id"], {"workers": {"1": {"name": "w", "value": "x"}}}),
+    (["tones", "--columns", "type"], {"tones": [{"type": "blog"}, {"type": "blog"}, {"type": "email"}]}),
     (["app.places"], {"places": [{"x": 1, "y": 2, "name": "here"}]}),
     (["templates", "--function", "templates_document", "--columns", "text"], {"templates": {"1": "one"}}),
 ]
@@ -55,7 +61,7 @@ def test_a_migration(owner: psycopg.Connection, arguments: list[str], expected: 
     assert document(owner, "own") == expected
     run_function(owner, migration, "downgrade")
     assert value(owner, "SELECT count(*) FROM config_sources WHERE document = 'own'") == 0
-    assert value(owner, "SELECT count(*) FROM pg_proc WHERE proname = 'own_document'") == 0
+    assert value(owner, SHAPE) == 0
 
 
 @pytest.mark.parametrize(("arguments", "expected"), ADOPTED)
@@ -66,12 +72,12 @@ def test_sql(owner: psycopg.Connection, psql: Psql, arguments: list[str], expect
 
 
 def test_the_revision_that_it_follows(owner: psycopg.Connection) -> None:
-    """The newest one of the application's own migrations; with several heads, all of them."""
-    assert "down_revision = None\n" in out("adopt", "flags", "--publishes", "own")
+    """The newest one of the application's own migrations, if there is one and may be read."""
+    assert "down_revision = None  # the newest" in out("adopt", "flags", "--publishes", "own")
     owner.execute("CREATE TABLE alembic_version (version_num text); INSERT INTO alembic_version VALUES ('abc')")
     assert "down_revision = 'abc'\n" in out("adopt", "flags", "--publishes", "own")
     owner.execute("INSERT INTO alembic_version VALUES ('def')")
-    assert "down_revision = ('abc', 'def')\n" in out("adopt", "flags", "--publishes", "own")
+    assert "down_revision = None  # the newest" in out("adopt", "flags", "--publishes", "own")
 
 
 def test_json(owner: psycopg.Connection) -> None:
@@ -80,7 +86,7 @@ def test_json(owner: psycopg.Connection) -> None:
     assert (told["document"], told["table"]) == ("own", "flags")
     run_function(owner, told["migration"], "upgrade")
     assert document(owner, "own") == {"dark": True}
-    assert "config_watch" in printed("adopt", "flags", "--publishes", "own", "--sql")["sql"]
+    assert "config_shape" in printed("adopt", "flags", "--publishes", "own", "--sql")["sql"]
 
 
 @pytest.mark.usefixtures("owner")
@@ -95,12 +101,32 @@ def test_json(owner: psycopg.Connection) -> None:
         (["places"], "there is no table 'places'"),
         (["flags", "--columns", "enable"], "flags has no column 'enable': there are name, enabled"),
         (["flags", "--key", "id"], "flags has no column 'id'"),
+        (["flags", "--key", "enabled"], "no unique index on enabled"),
+        (["pg_roles"], "no ordinary table"),
+        (["flags", "--function", "nope"], 'no function "nope"()'),
         (["flags", "--key", "name", "--function", "f"], "leave out --key or --function"),
     ],
 )
 def test_misused(arguments: list[str], told: str) -> None:
     """What there is, or what is right."""
     assert told in refused(2, "adopt", *arguments, "--publishes", "own")
+
+
+@pytest.mark.usefixtures("owner")
+@pytest.mark.parametrize("name", ["active", "profile/x", " "])
+def test_a_document_that_cannot_be_called_so(name: str) -> None:
+    """hotconfig's own."""
+    assert "cannot be called" in refused(2, "adopt", "flags", "--publishes", name)
+
+
+def test_odd_names(owner: psycopg.Connection) -> None:
+    """Of table, columns and document, in the migration as in the SQL."""
+    odd = 'a"""\\ \'b {x} 100% :y ü'
+    table = Identifier(odd)
+    owner.execute(SQL("CREATE TABLE {} ({} text PRIMARY KEY, v int)").format(table, table))
+    owner.execute(SQL("INSERT INTO {} VALUES ('k', 1)").format(table))
+    run_function(owner, out("adopt", odd, "--publishes", odd), "upgrade")
+    assert document(owner, odd) == {"k": 1}
 
 
 class Flags(hotconfig.Snapshot):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pty
-import signal
 import subprocess
 from collections.abc import Iterator
 
@@ -14,7 +13,7 @@ import pytest
 from commands import PROGRAM, out, printed
 from conftest import Connect
 from editing import Editor
-from programs import started
+from programs import interrupt, started
 from running import straggler
 from servers import Server
 
@@ -57,7 +56,7 @@ def test_watch_as_json(watcher: subprocess.Popen[str], connect: Connect) -> None
     while not (told := json.loads(watcher.stdout.readline())["members"]):
         pass
     assert told[0]["host"] == "web"
-    watcher.send_signal(signal.SIGINT)
+    interrupt(watcher)
     _, complaint = watcher.communicate(timeout=20)
     assert (watcher.returncode, complaint) == (0, "")
 
@@ -77,7 +76,7 @@ def test_watch_through_a_restart(own_server: Server, monkeypatch: pytest.MonkeyP
         with psycopg.connect(url, application_name="hotconfig:1:web.17:active"):
             while not json.loads(process.stdout.readline())["members"]:
                 pass
-        process.send_signal(signal.SIGINT)
+        interrupt(process)
         assert process.stderr.read() == ""
     assert process.returncode == 0
 
@@ -92,7 +91,7 @@ def test_watch_on_a_terminal(connect: Connect) -> None:
         shown = b""
         while shown.count(b"the default profile") < 2:
             shown += os.read(ours, 4096)
-        process.send_signal(signal.SIGINT)
+        interrupt(process)
         while chunk := _read(ours):
             shown += chunk
         os.close(ours)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import subprocess
 import sys
 import tomllib
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 from commands import PROGRAM, out, program, refused
 from editing import Editor, eventually
-from programs import started
+from programs import interrupt, started
 
 ROOT = Path(__file__).parent.parent
 
@@ -110,7 +109,7 @@ def test_ctrl_c(editor: Editor) -> None:
     command = [*PROGRAM, "set", "ai_infra.llm_max_tokens=6"]
     with started(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         eventually(lambda: editor.ask("SELECT count(*) FROM pg_locks WHERE NOT granted"))
-        process.send_signal(signal.SIGINT)
+        interrupt(process)
         said = process.communicate(timeout=20)
     assert said == ("", "error: interrupted. Next: `hotconfig history` shows what was saved.\n")
     assert process.returncode == 130

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from commands import PROGRAM, on_a_terminal, out, printed, refused, run
 from conftest import Psql
-from programs import started
+from programs import interrupt, started
 from servers import Server
 
 from hotconfig import migrations
@@ -114,7 +114,7 @@ def test_dev(directory: Path, number: signal.Signals) -> None:
             subprocess.run(shlex.split(said[3]), check=True, capture_output=True)
             assert out("show", "ai_infra.llm_temperature", "--database", url) == "0.2\n"
         finally:
-            process.send_signal(number)
+            interrupt(process, number)
         rest, complaint = process.communicate(timeout=20)
     assert (process.returncode, rest, complaint) == (0, "", "")
     assert not (directory / "postmaster.pid").exists()
@@ -128,7 +128,7 @@ def test_dev_as_json(directory: Path) -> None:
         told = json.loads(process.stdout.readline())
         assert out("show", "profile.name", "--schema", "app", "--database", told["url"]) == "default\n"
         assert '"app"."config_ai_infra"' in told["psql"]
-        process.send_signal(signal.SIGINT)
+        interrupt(process)
 
 
 def test_dev_is_for_an_embedded_server() -> None:

@@ -14,7 +14,7 @@ import pytest
 from commands import PROGRAM, out, printed, refused, run
 from conftest import Connect
 from editing import Editor, eventually
-from programs import started
+from programs import interrupt, started
 from running import Start, named, reader, ready, straggler
 
 from hotconfig import Client, Unavailable
@@ -190,7 +190,7 @@ def test_ctrl_c_while_somebody_waits(connect: Connect, editor: Editor) -> None:
         assert "llm_temperature" in writer.stdout.readline() + writer.stdout.readline()
         waiting = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%starts_with(application_name%'"
         eventually(lambda: editor.ask(waiting) > 1)  # this one is the other
-        writer.send_signal(signal.SIGINT)
+        interrupt(writer)
         said = writer.stderr.read()
     assert (writer.returncode, "web.17 (the default profile) is at version 1" in said) == (3, True)
     assert "nothing was changed" not in said

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pty
-import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -13,7 +12,7 @@ from contextlib import ExitStack
 import pytest
 from commands import PROGRAM, refused
 from editing import Editor
-from programs import started
+from programs import interrupt, started
 from servers import Server
 
 import hotconfig
@@ -42,7 +41,7 @@ def watch() -> Iterator[Watch]:
 
 
 def end(process: subprocess.Popen[str]) -> None:
-    process.send_signal(signal.SIGINT)
+    interrupt(process)
     rest, complaint = process.communicate(timeout=20)
     assert (process.returncode, rest) == (0, ""), complaint
     assert "Traceback" not in complaint
@@ -129,7 +128,7 @@ def test_a_restart(watch: Watch, own_server: Server) -> None:
             admin.close()
         admin.update(None, {"ai_infra.llm_max_tokens": 99})
         assert edit(watcher)[0] == since + 4
-    watcher.send_signal(signal.SIGINT)
+    interrupt(watcher)
     assert watcher.stderr is not None
     warnings = watcher.stderr.read().splitlines()
     assert 1 <= len(warnings) <= 6
@@ -145,7 +144,7 @@ def test_it_says_what_it_follows(database: str, editor: Editor) -> None:
         os.close(its)
         with open(ours, encoding="utf-8") as shown:  # noqa: PTH123  # a descriptor
             said = shown.readline()
-            process.send_signal(signal.SIGINT)
+            interrupt(process)
     assert f'following ai_infra of profile "default" from version {version} on, until Ctrl-C' in said
     assert process.returncode == 0
 

@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from programs import started
+from editing import eventually
+from programs import asleep, started
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -49,6 +50,7 @@ def test_interactive() -> None:
         told = [demo.stdout.readline() for _ in range(4)]
         assert "told of ai_infra.llm_temperature" in "".join(told)
         assert "temperature 0.2" in "".join(told)
+        eventually(lambda: asleep(demo.pid))
         os.killpg(demo.pid, signal.SIGINT)  # as a terminal does
         assert demo.wait() == 0
         assert demo.stderr.read() == ""

@@ -8,7 +8,7 @@ from conftest import Connect
 from psycopg.errors import InsufficientPrivilege
 from sessions import add_profile, document, history, value, version
 
-from hotconfig import Client
+from hotconfig import Client, migrations
 
 SETTINGS = ["config_profiles", "config_ai_infra", "config_genie_spaces", "config_mlflow", "config_prompts"]
 PUBLISHED = ["config_documents", "config_state", "config_history"]
@@ -179,6 +179,27 @@ def test_a_role_without_grants_reads_nothing(connect: Connect, role: str) -> Non
     stranger = connect(user=role)
     for table in (*SETTINGS, *PUBLISHED, *INTERNAL):
         assert privileges(stranger, table) == ""
+
+
+def test_default_privileges_open_nothing(connect: Connect, role: str) -> None:
+    """Some hosts grant all that is made to everybody who connects: not hotconfig's tables, sequences and functions."""
+    owner = connect()
+    for what in ("TABLES", "SEQUENCES", "FUNCTIONS"):
+        owner.execute(f"ALTER DEFAULT PRIVILEGES GRANT ALL ON {what} TO {role}")
+    migrations.upgrade(owner.info.dsn, schema="app")
+    owner.execute(f"GRANT USAGE ON SCHEMA app TO {role}")
+    stranger = connect(user=role)
+    open_tables = """
+        SELECT relname FROM pg_class WHERE relnamespace = 'app'::regnamespace AND relname LIKE 'config%'
+        AND (relkind = 'r' AND has_table_privilege(oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE')
+             OR relkind = 'S' AND has_sequence_privilege(oid, 'USAGE, SELECT, UPDATE'))
+    """
+    open_functions = """
+        SELECT proname FROM pg_proc
+        WHERE pronamespace = 'app'::regnamespace AND has_function_privilege(oid, 'EXECUTE')
+    """
+    assert stranger.execute(open_tables).fetchall() == []
+    assert stranger.execute(open_functions).fetchall() == []
 
 
 def test_a_document_function_cannot_borrow_the_owners_rights(connect: Connect) -> None:

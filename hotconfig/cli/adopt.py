@@ -11,7 +11,7 @@ from hotconfig.cli import options, output
 from hotconfig.cli.app import verb
 
 
-@verb("hotconfig adopt config_prompts --publishes prompts --columns system_prompt")
+@verb("hotconfig adopt settings --publishes app")
 def adopt(
     table: Annotated[str, typer.Argument(metavar="TABLE", help="Yours, as it is; or SCHEMA.TABLE.")],
     *,
@@ -36,10 +36,17 @@ def adopt(
 
     if key is not None and function is not None:
         raise ValueError("--key is for the shapes that hotconfig makes: leave out --key or --function")
-    hotconfigs = conninfo.schema_name(schema)
-    named = None if columns is None else [column.strip() for column in columns.split(",")]
-    found = adoption(database, table, publishes=publishes, key=key, columns=named, function=function)
-    text = found.sql(hotconfigs) if sql else found.migration()
+    place = conninfo.schema_name(schema)
+    adopted = adoption(
+        database,
+        table,
+        publishes=publishes,
+        key=key,
+        columns=None if columns is None else [column.strip() for column in columns.split(",")],
+        function=function,
+        schema=None if place == "public" else place,
+    )
+    text = adopted.sql(place) if sql else adopted.migration()
     if as_json:
         output.print_json({"document": publishes, "table": table, "sql" if sql else "migration": text})
     else:

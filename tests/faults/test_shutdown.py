@@ -14,6 +14,7 @@ from contextlib import contextmanager
 import pytest
 from bounds import HEARTBEAT
 from editing import Editor, eventually, threads
+from programs import interrupt
 from proxy import Proxy
 
 from hotconfig import Change, Client
@@ -145,7 +146,7 @@ def test_a_signal_ends_the_process(number: signal.Signals, database: str, editor
         assert hear() == "started\n"
         assert len(editor.readers()) == 1
 
-        process.send_signal(number)
+        interrupt(process, number)
 
         assert process.wait(30) == -number
     eventually(lambda: editor.readers() == [])
