@@ -53,13 +53,6 @@ def ask(
         asyncio.run(turn())
 
 
-@cli.command(hidden=True)
-def stand_in(descriptor: int) -> None:
-    from slide_agent.stand_in import serve
-
-    serve(descriptor)
-
-
 def main() -> None:
     """Say what is wrong in one line."""
     try:

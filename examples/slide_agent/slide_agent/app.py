@@ -146,3 +146,8 @@ async def no_such_slide(_request: Request, error: NoSuchSlide) -> JSONResponse:
 @app.exception_handler(openai.OpenAIError)
 async def unanswered(_request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": f"no answer from the model: {error}"}, 502)
+
+
+@app.exception_handler(hotconfig.Closed)
+async def closed(_request: Request, _error: hotconfig.Closed) -> JSONResponse:
+    return JSONResponse({"detail": "the server is being stopped: try again in a moment"}, 503)

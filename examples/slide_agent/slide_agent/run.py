@@ -52,7 +52,7 @@ def stand_in() -> Iterator[str]:
     with socket.create_server((HOST, 0)) as listening:
         # Listening already, so whoever connects before that process is up waits for it, and needs no second try.
         number = listening.fileno()
-        command = [sys.executable, "-m", "slide_agent", "stand-in", str(number)]
+        command = [sys.executable, "-m", "slide_agent.stand_in", str(number)]
         # In a session of its own, since Ctrl-C is for the agent, whose last turns still need it.
         process = subprocess.Popen(command, pass_fds=[number], start_new_session=True)
         url = f"http://{HOST}:{listening.getsockname()[1]}"
@@ -67,9 +67,9 @@ class Server(uvicorn.Server):
     """Ends at Ctrl-C also while pages are open."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # Ends the streams that tell of changes; uvicorn would wait for as long as a page is open.
-        await asyncio.to_thread(hotconfig.close)
-        await super().shutdown(sockets)
+        # uvicorn waits for what is being served, the streams that tell of changes too: close() ends these. Both at a
+        # time, since the first thing that uvicorn does is to let nobody else in.
+        await asyncio.gather(super().shutdown(sockets), asyncio.to_thread(hotconfig.close))
 
 
 def serve(database: str, port: int) -> None:

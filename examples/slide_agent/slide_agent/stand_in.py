@@ -11,6 +11,7 @@ import hashlib
 import itertools
 import re
 import socket
+import sys
 from collections import deque
 from typing import Annotated, Any, Literal
 
@@ -20,6 +21,7 @@ from pydantic import BaseModel
 
 LABEL = "STAND-IN, not a model"
 GENIE_LABEL = "STAND-IN, not Genie"
+_LETTERS = 4  # of a token
 _SLIDE = '<div class="slide"'
 _STYLE = """<style>
 .slide { width: 1280px; height: 720px; padding: 60px; box-sizing: border-box; font: 28px sans-serif; }
@@ -74,14 +76,18 @@ def complete(request: Request, chat: Chat) -> dict[str, Any]:
     request.app.state.calls.append({"to": "model", **chat.model_dump()})
     asked = max(place for place, message in enumerate(chat.messages) if message.role == "user")
     question = chat.messages[asked].content or ""
+    wish, editing, _ = question.partition(_SLIDE)
     looked_up = [message.content or "" for message in chat.messages[asked:] if message.role == "tool"]
     message: dict[str, Any] = {"role": "assistant"}
-    if chat.tools and not looked_up and re.search(r"\b(data|figures?|how (much|many))\b", question, re.IGNORECASE):
-        function = Function(name=chat.tools[0]["function"]["name"], arguments=Query(query=question).model_dump_json())
+    if chat.tools and not looked_up and re.search(r"\b(data|figures?|how (much|many))\b", wish, re.IGNORECASE):
+        function = Function(name=chat.tools[0]["function"]["name"], arguments=Query(query=wish).model_dump_json())
+        reason = "tool_calls"
         message |= {"content": None, "tool_calls": [ToolCall(id="call_1", function=function).model_dump()]}
     else:
-        message["content"] = _edited(chat, question) if _SLIDE in question else _deck(chat, question, looked_up)
-    reason = "tool_calls" if "tool_calls" in message else "stop"
+        message["content"] = _edited(chat, question, wish) if editing else _deck(chat, question, looked_up)
+        reason = "stop"
+        if len(message["content"]) > chat.max_tokens * _LETTERS:
+            message["content"], reason = message["content"][: chat.max_tokens * _LETTERS], "length"
     choice = {"index": 0, "finish_reason": reason, "message": message}
     number = next(request.app.state.numbers)
     return {"id": str(number), "object": "chat.completion", "created": 0, "model": chat.model, "choices": [choice]}
@@ -97,9 +103,8 @@ def _deck(chat: Chat, question: str, looked_up: list[str]) -> str:
     return _STYLE + "".join(made)
 
 
-def _edited(chat: Chat, question: str) -> str:
+def _edited(chat: Chat, question: str, wish: str) -> str:
     """As many slides as are in the question."""
-    wish = question[: question.index(_SLIDE)]
     return "".join(_slide(f"<h1>edited: {wish}</h1>", chat) for _ in range(question.count(_SLIDE)))
 
 
@@ -116,6 +121,13 @@ def _slide(content: str, chat: Chat) -> str:
 
 
 # ---- Genie
+
+
+@router.get("/.well-known/databricks-config")
+def host_metadata() -> dict[str, str]:
+    """Databricks' client asks for it first, and warns of a host that has none."""
+    return {}
+
 
 SPACE = "/api/2.0/genie/spaces/{space_id}"
 MESSAGE = SPACE + "/conversations/{conversation_id}/messages/{message_id}"
@@ -178,3 +190,7 @@ def serve(descriptor: int) -> None:
     """Serve on the listening socket of that file descriptor, until SIGTERM or SIGINT."""
     with socket.socket(fileno=descriptor) as listening:
         uvicorn.Server(uvicorn.Config(create(), log_level="warning")).run(sockets=[listening])
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]))
