@@ -57,7 +57,7 @@ def main() -> None:
     """Say what is wrong in one line."""
     try:
         cli()
-    except (hotconfig.HotConfigError, openai.OpenAIError, Unanswered) as error:
+    except (hotconfig.HotConfigError, openai.OpenAIError, Unanswered, OSError) as error:
         raise SystemExit(f"error: {error}") from None
 
 

@@ -6,12 +6,12 @@ import json
 import os
 import re
 import shlex
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
@@ -19,7 +19,6 @@ from urllib.parse import urlsplit
 
 import pytest
 from conftest import PATIENCE
-from hotconfig import embedded
 from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 from slide_agent.run import EDIT
@@ -41,6 +40,7 @@ class Program:
 
     process: subprocess.Popen[str]
     url: str
+    stand_in: str
     psql: str
 
     def edit(self, values: str) -> None:
@@ -51,10 +51,9 @@ class Program:
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=PATIENCE)
 
 
-@pytest.fixture
-def program(enterable: Path) -> Iterator[Program]:
-    """On a database of its own, as on its first day."""
-    data = enterable / "page"
+@contextmanager
+def running(data: Path) -> Iterator[Program]:
+    """On a database of its own, as on its first day; ended with Ctrl-C."""
     command = [sys.executable, "-m", "slide_agent", "run", "--port", "0", "--database", f"embedded:{data}"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         printed = ""
@@ -62,13 +61,18 @@ def program(enterable: Path) -> Iterator[Program]:
             line = cast(IO[str], process.stdout).readline()
             assert line, f"it has ended, and printed only: {printed}"
             printed += line
-        url = re.search(r"http://127\.0\.0\.1:\d+/$", printed, re.MULTILINE)
-        assert url
-        yield Program(process, url[0], printed.splitlines()[-1].strip())
-        process.send_signal(signal.SIGINT)
-        process.wait(PATIENCE)
-    embedded.leave(data)
-    shutil.rmtree(data)
+        stand_in, _, url = re.findall(r"http://127\.0\.0\.1:\d+", printed)
+        try:
+            yield Program(process, url, stand_in, printed.splitlines()[-1].strip())
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(PATIENCE)
+
+
+@pytest.fixture(scope="module")
+def program(enterable: Path) -> Iterator[Program]:
+    with running(enterable / "page") as program:
+        yield program
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +101,13 @@ def ask(page: Page, question: str) -> None:
     page.get_by_role("button", name="Ask").click()
 
 
+def version(page: Page) -> int:
+    """The one that the page shows."""
+    shown = re.match(r"version (\d+) ", page.get_by_role("status", name="configuration").inner_text())
+    assert shown
+    return int(shown[1])
+
+
 def said(page: Page) -> list[str]:
     """What is said on its console from now on."""
     messages: list[str] = []
@@ -106,9 +117,11 @@ def said(page: Page) -> list[str]:
 
 def test_the_page_follows_the_configuration(program: Program, page: Page) -> None:
     """Ask; edit with psql; the page has the new version without a reload, the next deck the new settings; edit it."""
+    program.edit("llm_temperature = 0.7")  # whatever another test has left
     page.goto(program.url)
     configuration = page.get_by_role("status", name="configuration")
-    expect(configuration).to_contain_text("version 1 ")
+    expect(configuration).to_contain_text("temperature 0.7")
+    before = version(page)
     page.evaluate("window.untouched = true")  # a reload would forget it
 
     ask(page, "How many apples were sold?")
@@ -116,15 +129,15 @@ def test_the_page_follows_the_configuration(program: Program, page: Page) -> Non
     expect(first.locator("body")).to_contain_text(LABEL)
     expect(first.locator("body")).to_contain_text(re.compile(r"temperature\s*0\.7"))
     expect(second.locator("body")).to_contain_text("apples")
-    expect(page.locator("#made")).to_contain_text("version 1 ")
+    expect(page.locator("#made")).to_contain_text(f"version {before} ")
 
     program.edit("llm_temperature = 0.35, llm_endpoint = 'another-endpoint'")
-    expect(configuration).to_contain_text("version 2 ")
+    expect(configuration).to_contain_text(f"version {before + 1} ")
     expect(configuration).to_contain_text("another-endpoint · temperature 0.35")
     expect(first.locator("body")).to_contain_text(re.compile(r"temperature\s*0\.7"))  # the deck is what it was
 
     ask(page, "How many pears were sold?")
-    expect(page.locator("#made")).to_contain_text("version 2 ")
+    expect(page.locator("#made")).to_contain_text(f"version {before + 1} ")
     expect(first.locator("body")).to_contain_text("pears were sold?")
     expect(first.locator("body")).to_contain_text(re.compile(r"temperature\s*0\.35"))
     expect(first.locator("body")).to_contain_text("another-endpoint")
@@ -148,9 +161,10 @@ def test_a_problem_is_shown(program: Program, page: Page) -> None:
     ask(page, "Why?")
     expect(page.locator("iframe")).to_have_count(1)
     program.edit("llm_max_tokens = 5")
-    expect(page.get_by_role("status", name="configuration")).to_contain_text("5 tokens")
+    expect(page.get_by_role("status", name="configuration")).to_contain_text(" 5 tokens")
     ask(page, "Why not?")
     expect(page.get_by_role("alert")).to_contain_text("raise ai_infra.llm_max_tokens")
+    program.edit("llm_max_tokens = 60000")
     expect(page.locator("iframe")).to_have_count(1)
 
 
@@ -193,19 +207,20 @@ def test_the_frame_alone_stops_a_hostile_slide(program: Program, page: Page) -> 
     assert RUNS not in messages
 
 
-def test_ctrl_c_ends_all_of_it(program: Program, page: Page) -> None:
+def test_ctrl_c_ends_all_of_it(enterable: Path, page: Page) -> None:
     """Also while a page is open: exit code 0, and neither a server of the page nor of the database is left."""
-    page.goto(program.url)
-    expect(page.get_by_role("status", name="configuration")).to_contain_text("version 1 ")
-    sockets = re.search(r"host=([^&]+)&port=(\d+)", program.psql)
-    assert sockets
-    database = Path(f"{sockets[1]}/.s.PGSQL.{sockets[2]}")
-    assert database.exists()
+    with running(enterable / "ended") as program:
+        page.goto(program.url)
+        expect(page.get_by_role("status", name="configuration")).to_contain_text("version 1 ")
+        sockets = re.search(r"host=([^&]+)&port=(\d+)", program.psql)
+        assert sockets
+        database = Path(f"{sockets[1]}/.s.PGSQL.{sockets[2]}")
+        assert database.exists()
 
-    program.process.send_signal(signal.SIGINT)
+        program.process.send_signal(signal.SIGINT)
 
-    assert program.process.wait(PATIENCE) == 0
-    assert not database.exists()
-    address = urlsplit(program.url)
-    with socket.socket() as client:
-        assert client.connect_ex((str(address.hostname), address.port or 0)) != 0
+        assert program.process.wait(PATIENCE) == 0
+        assert not database.exists()
+        for address in (urlsplit(url) for url in (program.url, program.stand_in)):
+            with socket.socket() as client:
+                assert client.connect_ex((str(address.hostname), address.port or 0)) != 0
