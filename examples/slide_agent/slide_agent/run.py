@@ -25,9 +25,9 @@ EDIT = "UPDATE config_ai_infra SET llm_temperature = 0.2"
 
 @contextmanager
 def environment(database: str) -> Iterator[str | None]:
-    """Within, this process's environment says where the configuration, the model and Genie are.
+    """Have this process's environment say where the configuration, the model and Genie are.
 
-    The URL of the stand-in, if it stands in for one of them.
+    Within, whatever is missing runs; what it yields is the URL of the stand-in, if that is needed.
     """
     os.environ["HOTCONFIG_DATABASE_URL"] = database
     if database.startswith("embedded:"):  # another one is somebody's, and made ready by whoever it belongs to
@@ -38,7 +38,8 @@ def environment(database: str) -> Iterator[str | None]:
         yield None
         return
     with stand_in() as url:
-        # With a key of its own, since a real one is for nobody else.
+        # Not by way of a company's proxy; and with a key of its own, since a real one is for nobody else.
+        os.environ["NO_PROXY"] = f"{os.environ.get('NO_PROXY', '')},{HOST}".lstrip(",")
         if "OPENAI_BASE_URL" not in os.environ:
             os.environ |= {"OPENAI_BASE_URL": f"{url}/v1", "OPENAI_API_KEY": "stand-in"}
         if "DATABRICKS_HOST" not in os.environ:

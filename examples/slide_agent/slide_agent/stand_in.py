@@ -26,7 +26,7 @@ _SLIDE = '<div class="slide"'
 _STYLE = """<style>
 .slide { width: 1280px; height: 720px; padding: 60px; box-sizing: border-box; font: 28px sans-serif; }
 .slide h1 { font-size: 54px; } .slide th { text-align: left; padding-right: 60px; }
-.slide .label { background: #b00020; color: white; padding: 4px 16px; }
+.slide .label { background: #b00020; color: white; padding: 4px 16px; } .slide pre { white-space: pre-wrap; }
 </style>"""
 
 
