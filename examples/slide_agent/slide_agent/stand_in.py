@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 import re
 import socket
 import sys
@@ -74,27 +75,24 @@ def calls(request: Request) -> list[dict[str, Any]]:
 @router.post("/v1/chat/completions")
 def complete(request: Request, chat: Chat) -> dict[str, Any]:
     request.app.state.calls.append({"to": "model", **chat.model_dump()})
-    asked = max(place for place, message in enumerate(chat.messages) if message.role == "user")
-    question = chat.messages[asked].content or ""
-    wish, editing, _ = question.partition(_SLIDE)
-    looked_up = [message.content or "" for message in chat.messages[asked:] if message.role == "tool"]
-    message: dict[str, Any] = {"role": "assistant"}
-    if chat.tools and not looked_up and re.search(r"\b(data|figures?|how (much|many))\b", wish, re.IGNORECASE):
-        function = Function(name=chat.tools[0]["function"]["name"], arguments=Query(query=wish).model_dump_json())
-        reason = "tool_calls"
-        message |= {"content": None, "tool_calls": [ToolCall(id="call_1", function=function).model_dump()]}
-    else:
-        message["content"] = _edited(chat, question, wish) if editing else _deck(chat, question, looked_up)
-        reason = "stop"
-        if len(message["content"]) > chat.max_tokens * _LETTERS:
-            message["content"], reason = message["content"][: chat.max_tokens * _LETTERS], "length"
-    choice = {"index": 0, "finish_reason": reason, "message": message}
+    reason, message = _answer(chat)
+    choice = {"index": 0, "finish_reason": reason, "message": {"role": "assistant", **message}}
     number = next(request.app.state.numbers)
     return {"id": str(number), "object": "chat.completion", "created": 0, "model": chat.model, "choices": [choice]}
 
 
-class Query(BaseModel):
-    query: str
+def _answer(chat: Chat) -> tuple[str, dict[str, Any]]:
+    """Why it ends, and what it is."""
+    asked = max(place for place, message in enumerate(chat.messages) if message.role == "user")
+    question = chat.messages[asked].content or ""
+    wish, editing, _ = question.partition(_SLIDE)
+    looked_up = [message.content or "" for message in chat.messages[asked:] if message.role == "tool"]
+    if chat.tools and not looked_up and re.search(r"\b(data|figures?|how (much|many))\b", wish, re.IGNORECASE):
+        function = Function(name=chat.tools[0]["function"]["name"], arguments=json.dumps({"query": wish}))
+        return "tool_calls", {"content": None, "tool_calls": [ToolCall(id="call_1", function=function).model_dump()]}
+    deck = _edited(chat, question, wish) if editing else _deck(chat, question, looked_up)
+    most = chat.max_tokens * _LETTERS
+    return "stop" if len(deck) <= most else "length", {"content": deck[:most]}
 
 
 def _deck(chat: Chat, question: str, looked_up: list[str]) -> str:
