@@ -207,9 +207,10 @@ def test_the_frame_alone_stops_a_hostile_slide(program: Program, page: Page) -> 
     assert RUNS not in messages
 
 
-def test_ctrl_c_ends_all_of_it(enterable: Path, page: Page) -> None:
-    """Also while a page is open: exit code 0, and neither a server of the page nor of the database is left."""
-    with running(enterable / "ended") as program:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_ctrl_c_ends_all_of_it(number: signal.Signals, enterable: Path, page: Page) -> None:
+    """Also while a page is open: exit code 0, and no server is left, of the page, the stand-in or the database."""
+    with running(enterable / f"ended-{number}") as program:
         page.goto(program.url)
         expect(page.get_by_role("status", name="configuration")).to_contain_text("version 1 ")
         sockets = re.search(r"host=([^&]+)&port=(\d+)", program.psql)
@@ -217,7 +218,7 @@ def test_ctrl_c_ends_all_of_it(enterable: Path, page: Page) -> None:
         database = Path(f"{sockets[1]}/.s.PGSQL.{sockets[2]}")
         assert database.exists()
 
-        program.process.send_signal(signal.SIGINT)
+        program.process.send_signal(number)
 
         assert program.process.wait(PATIENCE) == 0
         assert not database.exists()
