@@ -123,10 +123,9 @@ class Agent:
                 raise NoSuchSlide("a selected slide is no longer in the deck: select again")
             with hotconfig.pinned() as cfg:
                 user = hotconfig.Prompts.fill(cfg.prompts.user_prompt_template, question=wish)
-                shown = "\n".join(slide.html for slide in chosen)
                 system = f"{cfg.prompts.system_prompt}\n\n{cfg.prompts.slide_editing_instructions}"
                 system = hotconfig.Prompts.fill(system, max_slides=str(len(session.slides)))
-                answer = await self._answer(session, system, f"{user}\n\n{shown}")
+                answer = await self._answer(session, system, f"{user}\n\n{_shown(chosen)}")
                 made = _found(answer, style=chosen[0].style)
                 place = session.slides.index(chosen[0])
                 rest = [slide for slide in session.slides if slide not in chosen]
@@ -165,6 +164,12 @@ def _remembered(session: Session, template: str) -> Sequence[ChatCompletionMessa
         messages.append({"role": "user", "content": hotconfig.Prompts.fill(template, question=question)})
         messages.append({"role": "assistant", "content": answer})
     return messages
+
+
+def _shown(chosen: Sequence[Slide]) -> str:
+    """Slides as the model is shown them, with their style sheets, without which it could not keep to the layout."""
+    sheets = dict.fromkeys(slide.style for slide in chosen if slide.style)
+    return "\n".join([*(slide.html for slide in chosen), *(f"<style>{sheet}</style>" for sheet in sheets)])
 
 
 def _found(answer: str, *, style: str = "") -> tuple[Slide, ...]:

@@ -167,7 +167,7 @@ def test_selected_slides_are_edited_in_place(admin: Admin, calls: Calls) -> None
         assert made.style == first.style
         system, *_, user = to_model(calls)[-1]["messages"]
         assert system["content"].endswith(hotconfig.current().prompts.slide_editing_instructions)
-        assert user["content"] == f"shorter\n\n{first.html}"
+        assert user["content"] == f"shorter\n\n{first.html}\n<style>{first.style}</style>"
 
     run(turns)
 
