@@ -1,7 +1,9 @@
 # make demo        watch an edit reach a running agent
 # make test        set up .venv, lint, check types, run the tests
 # make coverage    run the tests, and show what they leave out
-# make check       lint, tests with coverage, what is shipped, load, and the tests on the other PostgreSQLs and Pythons
+# make check       lint, tests with coverage, what is shipped, load, the examples, and the tests on the other PostgreSQLs
+#                  and Pythons
+# make examples    run the tests of the applications in examples/
 # make dist        build what is shipped, and try it in an empty environment
 # make load        500 clients, a subscriber that blocks, 10,000 of them, 100,000 changes: figures, in five minutes
 # make chaos       five minutes of random edits and faults; SECONDS, WRITERS, CLIENTS, SEED
@@ -16,7 +18,7 @@ MAKEFLAGS += --no-print-directory
 # More workers than two processors, since a test waits for most of its time; none idle while another has tests left.
 PYTEST = pytest -q -n 4 --dist worksteal
 
-.PHONY: demo test lint coverage reference reliability check chaos load dist matrix clean
+.PHONY: demo test lint coverage reference reliability check chaos load dist examples matrix clean
 
 demo: .venv-demo/installed
 	.venv-demo/bin/hotconfig demo
@@ -57,7 +59,7 @@ reliability: .venv/installed
 	touch $@
 
 check: lint
-	$(MAKE) coverage dist load matrix
+	$(MAKE) coverage dist load examples matrix
 
 # The wheel is built from the sdist, as others would.
 dist: .venv/installed
@@ -71,6 +73,10 @@ dist: .venv/installed
 	$(PYTHON) -m venv $$elsewhere/venv && \
 	$$elsewhere/venv/bin/pip install --quiet "$$(ls dist/*.whl)[embedded]" && \
 	cd $$elsewhere && venv/bin/hotconfig demo
+
+# Each in an environment of its own, as the application that it is.
+examples:
+	$(PYTHON) examples/slide_agent test
 
 load: .venv/installed
 	.venv/bin/python -m tests.load
@@ -106,4 +112,5 @@ matrix:
 
 clean:
 	rm -rf .venv .venv-* dist build .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf examples/*/.mypy_cache examples/*/.pytest_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

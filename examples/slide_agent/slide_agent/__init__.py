@@ -1,0 +1,1 @@
+"""An agent that answers questions with slides; its configuration is a hotconfig profile."""

@@ -1,0 +1,83 @@
+"""A real PostgreSQL for the session, a real stand-in for the model in a process of its own, an agent between them."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from hotconfig import embedded, migrations
+from hotconfig.admin import Admin
+
+from slide_agent import run
+
+PATIENCE = 100.0  # seconds
+Calls = Callable[[], list[dict[str, Any]]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_environment() -> None:
+    """Nothing of the developer's environment says where the configuration, the model or Genie are."""
+    for variable in list(os.environ):
+        if variable.startswith(("HOTCONFIG_", "OPENAI_", "DATABRICKS_", "PG")):
+            del os.environ[variable]
+
+
+@pytest.fixture(scope="session")
+def enterable() -> Iterator[Path]:
+    """A directory that the user who runs an embedded server for root can enter."""
+    with tempfile.TemporaryDirectory(prefix="slide-agent-") as directory:
+        Path(directory).chmod(0o755)
+        yield Path(directory)
+
+
+@pytest.fixture(scope="session")
+def postgres(enterable: Path) -> Iterator[str]:
+    """Migrated, with the default profile."""
+    url = f"embedded:{enterable}/data"
+    migrations.upgrade(url)
+    with Admin(url) as admin:
+        admin.init()
+    yield url
+    embedded.leave(enterable / "data")
+
+
+@pytest.fixture
+def admin(postgres: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Admin]:
+    """Somebody who edits; afterwards everything is as it was."""
+    monkeypatch.setenv("HOTCONFIG_DATABASE_URL", postgres)
+    with Admin(postgres, actor="alice") as admin:
+        before = admin.export()
+        yield admin
+        admin.import_(before, prune=True)
+
+
+@pytest.fixture(scope="session")
+def _stand_in() -> Iterator[str]:
+    with run.stand_in() as url:
+        yield url
+
+
+def point_to(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model and Genie are there."""
+    monkeypatch.setenv("OPENAI_BASE_URL", f"{url}/v1")
+    monkeypatch.setenv("OPENAI_API_KEY", "stand-in")
+    monkeypatch.setenv("DATABRICKS_HOST", url)
+    monkeypatch.setenv("DATABRICKS_TOKEN", "stand-in")
+
+
+@pytest.fixture
+def calls(_stand_in: str, monkeypatch: pytest.MonkeyPatch) -> Calls:
+    """The model and Genie are stood in for; what they have been called with in this test."""
+    point_to(_stand_in, monkeypatch)
+
+    def calls() -> list[dict[str, Any]]:
+        # The first call waits until the program is up, which is slow on a busy machine.
+        return list(httpx2.get(f"{_stand_in}/calls", timeout=PATIENCE).json())
+
+    before = len(calls())
+    return lambda: calls()[before:]
