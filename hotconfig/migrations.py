@@ -11,6 +11,10 @@ Import this module in the env.py of your own migrations, and they can say `op.pu
 `op.unpublish_document(...)`, `op.watch_table(...)` and `op.unwatch_table(...)`, with the arguments below but the
 connection. Autogenerate writes them for what your metadata declares, and `alembic check` fails while one is lacking:
 
+    from sqlalchemy import MetaData
+
+    from hotconfig.migrations import KeyValue
+
     metadata = MetaData(info={"hotconfig": {"talker": {"settings": KeyValue("settings")}}})
 
 `conninfo` and `schema` are as for `Client`.

@@ -25,7 +25,7 @@ def started(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen
 
 def interrupt(process: subprocess.Popen[str], number: signal.Signals = signal.SIGINT) -> None:
     """Send it a signal when it waits: Python sees one that comes just before a blocking read only behind that read."""
-    eventually(lambda: asleep(process.pid))
+    eventually(lambda: process.poll() is not None or asleep(process.pid))
     process.send_signal(number)
 
 
