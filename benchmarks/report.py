@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +14,14 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from benchmarks.measure import Figure, Table
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """A run, as `--json` writes it."""
+
+    machine: dict[str, str]
+    tables: list[Table]
 
 
 def machine() -> dict[str, str]:

@@ -1,0 +1,58 @@
+"""`python -m benchmarks [SUBJECT ...] [--database CONNINFO] [--json FILE]`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from pydantic import TypeAdapter
+from rich.console import Console
+
+from benchmarks import big, dispatch, fanout, propagation, read, rest, startup, write
+from benchmarks.measure import Table
+from benchmarks.place import Place, place
+from benchmarks.report import Results, machine, show
+
+SUBJECTS: dict[str, Callable[[Place], Table]] = {
+    "read": read.run,
+    "propagation": propagation.run,
+    "fan-out": fanout.run,
+    "startup": startup.run,
+    "rest": rest.run,
+    "write": write.run,
+    "dispatch": dispatch.run,
+    "big": big.run,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help=", ".join(SUBJECTS) + " (default: all)")
+    parser.add_argument("--database", metavar="CONNINFO", help="whose user may create databases (embedded)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where the figures are written, too")
+    given = parser.parse_args()
+    if unknown := set(given.subjects) - SUBJECTS.keys():
+        parser.error(f"no such subject: {', '.join(sorted(unknown))}; there are {', '.join(SUBJECTS)}")
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    tables = []
+    with place(given.database) as server:
+        on = machine() | {"server": server.version}
+        console.print(", ".join(f"{name} {what}" for name, what in on.items()), highlight=False)
+        for name, run in SUBJECTS.items():
+            if name in (given.subjects or SUBJECTS):
+                began = time.monotonic()
+                tables.append(run(server))
+                show(console, tables[-1])
+                console.print(f"({time.monotonic() - began:.0f} s)", highlight=False)
+    if given.json is not None:
+        given.json.write_bytes(TypeAdapter(Results).dump_json(Results(on, tables), indent=1))
+    missed = [reach for table in tables for reach in table.reaches if not reach.met]
+    console.print(f"{sum(len(table.reaches) for table in tables)} to reach, {len(missed)} not reached", highlight=False)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""A process that follows a profile: `python -m benchmarks.follow hotconfig|bare CONNINFO`.
+
+It prints "ready", then a line for each version that a callback was called with: the version and time.monotonic_ns().
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+
+import psycopg
+
+import hotconfig
+
+DOCUMENT = "SELECT document || jsonb_build_object('version', version) FROM config_documents WHERE name = 'active'"
+
+
+def main(kind: str, conninfo: str) -> None:
+    if kind == "hotconfig":
+        with hotconfig.Client(conninfo) as client:
+            client.subscribe(lambda change: applied(change.new))
+            print("ready", flush=True)
+            sys.stdin.read()
+    else:
+        threading.Thread(target=bare, args=(conninfo,), daemon=True).start()
+        sys.stdin.read()
+
+
+def bare(conninfo: str) -> None:
+    """The least that follows: LISTEN, and at each notification one SELECT and Pydantic."""
+    with psycopg.connect(conninfo, autocommit=True, cursor_factory=psycopg.RawCursor) as connection:
+        connection.execute("LISTEN hotconfig")
+        load(connection)
+        print("ready", flush=True)
+        while True:
+            for _ in connection.notifies(stop_after=1):
+                pass
+            applied(load(connection))
+
+
+def load(connection: psycopg.Connection) -> hotconfig.ProfileConfig:
+    # As text, since Pydantic reads that at once, and psycopg would make a dict of it first.
+    row = connection.execute(DOCUMENT.replace("version)", "version)::text", 1)).fetchone()
+    assert row is not None
+    return hotconfig.ProfileConfig.model_validate_json(row[0])
+
+
+def applied(snapshot: hotconfig.ProfileConfig) -> None:
+    when = time.monotonic_ns()
+    print(snapshot.version, when, flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

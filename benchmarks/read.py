@@ -1,0 +1,124 @@
+"""read: what one setting costs, at each use."""
+
+from __future__ import annotations
+
+import threading
+import time
+import timeit
+from collections.abc import Callable
+from contextlib import ExitStack
+from types import ModuleType
+
+import hotconfig
+import hotconfig.testing
+from benchmarks.measure import Reach, Table, by_turns, figure
+from benchmarks.peers import PEERS, Read
+from benchmarks.place import Place
+
+ROUNDS = 400
+SAMPLE = 0.001  # seconds: so many reads are one sample that reading the clock does not count
+THREADS = 8
+WANTED = "ai_infra.llm_temperature"
+LIMIT = "a function that returns a frozen model"
+OURS = "hotconfig.current()"
+
+
+def run(place: Place) -> Table:
+    """A read of `current()`, of a function that does nothing but return the model, and of the peers."""
+    with ExitStack() as stack:
+        conninfo = stack.enter_context(place.database("read"))
+        client = stack.enter_context(hotconfig.start(conninfo))
+        snapshot = client.current()
+
+        limit = ModuleType("limit")  # as hotconfig is one
+
+        def current() -> hotconfig.ProfileConfig:
+            return snapshot
+
+        limit.current = current  # type: ignore[attr-defined]
+        names = {"hotconfig": hotconfig, "client": client, "limit": limit}
+        reads = {
+            LIMIT: timeit.Timer(f"limit.current().{WANTED}", globals=names),
+            OURS: timeit.Timer(f"{OURS}.{WANTED}", globals=names),
+            "a client of one's own": timeit.Timer(f"client.current().{WANTED}", globals=names),
+        }
+        peers, left_out = _peers(stack)
+        sides = {name: _sample(timer) for name, timer in (reads | {p.name: _timer(p) for p in peers}).items()}
+        samples = by_turns(sides, ROUNDS, warm_up=ROUNDS // 10)
+        sides = {f"{each}, {THREADS} threads": _sample_of_threads(reads[each]) for each in (LIMIT, OURS)}
+        threads = by_turns(sides, ROUNDS // 10, warm_up=2)
+        unusual = {}
+        with client.pinned():
+            unusual["pinned"] = by_turns({"pinned": _sample(reads[OURS])}, ROUNDS // 10)["pinned"]
+        with hotconfig.testing.override(snapshot):
+            unusual["overridden"] = by_turns({"overridden": _sample(reads[OURS])}, ROUNDS // 10)["overridden"]
+
+    bare = samples[LIMIT]
+    bare_of_threads = threads[f"{LIMIT}, {THREADS} threads"]
+    of_peers = {p.name: p for p in peers}
+    table = Table("read", f"`.{WANTED}` of what is there, in a loop of timeit; a sample is the mean of 1 ms of reads")
+    table.left_out = left_out
+    for name, taken in samples.items():
+        kind = "limit" if name == LIMIT else "hotconfig" if name == OURS else "peer" if name in of_peers else "beside"
+        table.figures.append(figure(name, kind, "ns", taken, limit=bare))
+    for name, taken in threads.items():
+        kind = "limit" if name.startswith(LIMIT) else "hotconfig"
+        table.figures.append(figure(name, kind, "ns", taken, limit=bare_of_threads))
+    for name, taken in unusual.items():
+        table.figures.append(figure(f"{OURS}, {name}", "beside", "ns", taken, limit=bare))
+    ours = table.median(OURS)
+    table.reaches = [
+        Reach("to the limit", 1.3, ours / table.median(LIMIT)),
+        Reach(
+            f"with {THREADS} threads",
+            1.3,
+            table.median(f"{OURS}, {THREADS} threads") / table.median(f"{LIMIT}, {THREADS} threads"),
+        ),
+    ]
+    for peer in peers:
+        if peer.pushed or peer.name.startswith("dynamic-config-py"):
+            table.reaches.append(Reach(f"to {peer.name}", 0.1 if peer.pushed else 1.0, ours / table.median(peer.name)))
+    return table
+
+
+def _peers(stack: ExitStack) -> tuple[list[Read], list[str]]:
+    peers, left_out = [], []
+    for name, peer in PEERS:
+        try:
+            peers.append(stack.enter_context(peer()))
+        except ImportError:
+            left_out.append(f"{name}: not installed")
+    return peers, left_out
+
+
+def _timer(peer: Read) -> timeit.Timer:
+    return timeit.Timer(peer.statement, globals=peer.names)
+
+
+def _often(timer: timeit.Timer) -> int:
+    """How many reads take about as long as a sample."""
+    timer.timeit(100)
+    return max(1, int(SAMPLE / (timer.timeit(100) / 100)))
+
+
+def _sample(timer: timeit.Timer) -> Callable[[], float]:
+    times = _often(timer)
+    return lambda: timer.timeit(times) / times
+
+
+def _sample_of_threads(timer: timeit.Timer) -> Callable[[], float]:
+    """The time of a read when all threads read at once: the mean over all of them."""
+    times = 20 * _often(timer)  # several of the interpreter's switches of threads
+
+    def sample() -> float:
+        began = threading.Barrier(THREADS + 1)
+        readers = [threading.Thread(target=lambda: (began.wait(), timer.timeit(times))) for _ in range(THREADS)]
+        for each in readers:
+            each.start()
+        began.wait()
+        start = time.perf_counter()
+        for each in readers:
+            each.join()
+        return (time.perf_counter() - start) / (THREADS * times)
+
+    return sample
