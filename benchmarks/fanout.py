@@ -7,7 +7,7 @@ from collections import defaultdict
 
 import psycopg
 
-from benchmarks.measure import Curve, Reach, Table, figure
+from benchmarks.measure import Curve, Kind, Reach, Table, figure
 from benchmarks.place import Place
 from benchmarks.process import follower
 
@@ -18,6 +18,8 @@ WARM_UP = 2
 HEARD = "only hear: one process, epoll over all connections"
 BARE = "bare psycopg in each process: LISTEN, one SELECT, Pydantic"
 OURS = "hotconfig in each process"
+SIDES: dict[str, Kind] = {HEARD: "limit", BARE: "beside", OURS: "hotconfig"}
+PROGRAMS = {HEARD: "listen", BARE: "bare", OURS: "hotconfig"}
 EDIT = "UPDATE config_ai_infra SET llm_max_tokens = llm_max_tokens + 1 RETURNING (SELECT version + 1 FROM config_state)"
 
 
@@ -25,16 +27,14 @@ def run(place: Place) -> Table:
     """Sides take turns a pass at a time, since so many processes and connections fit only once."""
     table = Table("fan-out", "a profile of 6 KB is edited; until the last of N processes, all on this machine, has it")
     table.curves = [Curve("fan-out", "processes", "ms", {})]
-    kinds = {HEARD: "listen", BARE: "bare", OURS: "hotconfig"}
     for size in SIZES:
         samples: dict[str, list[float]] = defaultdict(list)
         with place.database("fan_out") as conninfo:
             for _ in range(PASSES):
-                for name, kind in kinds.items():
+                for name, kind in PROGRAMS.items():
                     samples[name] += _edits(conninfo, kind, size)
         for name, taken in samples.items():
-            side = "limit" if name == HEARD else "hotconfig" if name == OURS else "beside"
-            table.figures.append(figure(f"{size}: {name}", side, "ms", taken, limit=samples[HEARD]))
+            table.figures.append(figure(f"{size}: {name}", SIDES[name], "ms", taken, limit=samples[HEARD]))
             table.curves[0].points.setdefault(name, []).append((size, table.figures[-1].median))
         ours, bare = table.median(f"{size}: {OURS}"), table.median(f"{size}: {BARE}")
         table.reaches.append(Reach(f"{size} processes", 2.0, ours / table.median(f"{size}: {HEARD}")))

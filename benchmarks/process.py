@@ -23,7 +23,7 @@ class Follower:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            raise RuntimeError(f"{self.process.args} ended with {self.process.wait(30)}: its errors are above")
+            raise RuntimeError(f"a process that follows ended with {self.process.wait(30)}: its errors are above")
         return line.rstrip("\n")
 
     def has(self, version: int) -> int:

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 import psycopg
 
-from benchmarks.measure import LeftOut, Reach, Table, by_turns, figure
+from benchmarks.measure import Kind, LeftOut, Reach, Table, by_turns, figure
 from benchmarks.place import Place
 from benchmarks.process import Follower, follower
 from benchmarks.stores import STORES, Store
@@ -18,6 +18,7 @@ from hotconfig.profile import ProfileConfig
 ROUNDS = 600
 LIMIT = "bare psycopg: LISTEN, one SELECT, Pydantic"
 OURS = "hotconfig: subscribe()"
+KINDS: dict[str, Kind] = {LIMIT: "limit", OURS: "hotconfig"}
 EDIT = "UPDATE config_ai_infra SET llm_max_tokens = llm_max_tokens + 1"
 VERSION = "SELECT version FROM config_state"
 
@@ -27,12 +28,13 @@ def run(place: Place) -> Table:
     table = Table("propagation", "a profile of 6 KB is edited by psycopg; until a process has it validated and is told")
     with ExitStack() as stack:
         sides: dict[str, Callable[[], float]] = {}
-        for name, kind in ((LIMIT, "bare"), (OURS, "hotconfig")):
-            conninfo = stack.enter_context(place.database(f"propagation_{kind}"))
-            editor = stack.enter_context(psycopg.connect(conninfo, autocommit=True))
-            following = stack.enter_context(follower(["-m", "benchmarks.follow", kind, conninfo]))
+        databases = {side: stack.enter_context(place.database(f"propagation_{side}")) for side in ("bare", "hotconfig")}
+        for name, side in ((LIMIT, "bare"), (OURS, "hotconfig")):
+            editor = stack.enter_context(psycopg.connect(databases[side], autocommit=True))
+            following = stack.enter_context(follower(["-m", "benchmarks.follow", side, databases[side]]))
             sides[name] = _edits(editor, following)
-        profile = document(editor)
+        with psycopg.connect(databases["bare"]) as connection:
+            profile = document(connection)
         for name, start in STORES:
             try:
                 store = stack.enter_context(start())
@@ -42,8 +44,7 @@ def run(place: Place) -> Table:
             sides[store.name] = _puts(store, stack.enter_context(follower(store.reader)), profile)
         samples = by_turns(sides, ROUNDS, warm_up=ROUNDS // 10)
     for name, taken in samples.items():
-        kind = "limit" if name == LIMIT else "hotconfig" if name == OURS else "peer"
-        table.figures.append(figure(name, kind, "ms", taken, limit=samples[LIMIT]))
+        table.figures.append(figure(name, KINDS.get(name, "peer"), "ms", taken, limit=samples[LIMIT]))
     ours = table.median(OURS)
     table.reaches = [
         Reach("to the limit, median", 1.15, ours / table.median(LIMIT)),

@@ -11,7 +11,7 @@ from types import ModuleType
 
 import hotconfig
 import hotconfig.testing
-from benchmarks.measure import Reach, Table, by_turns, figure
+from benchmarks.measure import Kind, Reach, Table, by_turns, figure
 from benchmarks.peers import PEERS, Read
 from benchmarks.place import Place
 
@@ -21,6 +21,8 @@ THREADS = 8
 WANTED = "ai_infra.llm_temperature"
 LIMIT = "a function that returns a frozen model"
 OURS = "hotconfig.current()"
+OWN = "current() of a client of one's own"
+ALL = f", {THREADS} threads"
 
 
 def run(place: Place) -> Table:
@@ -40,12 +42,12 @@ def run(place: Place) -> Table:
         reads = {
             LIMIT: timeit.Timer(f"limit.current().{WANTED}", globals=names),
             OURS: timeit.Timer(f"{OURS}.{WANTED}", globals=names),
-            "a client of one's own": timeit.Timer(f"client.current().{WANTED}", globals=names),
+            OWN: timeit.Timer(f"client.current().{WANTED}", globals=names),
         }
         peers, left_out = _peers(stack)
         sides = {name: _sample(timer) for name, timer in (reads | {p.name: _timer(p) for p in peers}).items()}
         samples = by_turns(sides, ROUNDS, warm_up=ROUNDS // 10)
-        sides = {f"{each}, {THREADS} threads": _sample_of_threads(reads[each]) for each in (LIMIT, OURS)}
+        sides = {each + ALL: _sample_of_threads(reads[each]) for each in (LIMIT, OURS)}
         threads = by_turns(sides, ROUNDS // 10, warm_up=2)
         unusual = {}
         with client.pinned():
@@ -54,26 +56,20 @@ def run(place: Place) -> Table:
             unusual["overridden"] = by_turns({"overridden": _sample(reads[OURS])}, ROUNDS // 10)["overridden"]
 
     bare = samples[LIMIT]
-    bare_of_threads = threads[f"{LIMIT}, {THREADS} threads"]
-    of_peers = {p.name: p for p in peers}
+    bare_of_threads = threads[LIMIT + ALL]
+    kinds: dict[str, Kind] = {LIMIT: "limit", OURS: "hotconfig", OWN: "beside"}
     table = Table("read", f"`.{WANTED}` of what is there, in a loop of timeit; a sample is the mean of 1 ms of reads")
     table.left_out = left_out
     for name, taken in samples.items():
-        kind = "limit" if name == LIMIT else "hotconfig" if name == OURS else "peer" if name in of_peers else "beside"
-        table.figures.append(figure(name, kind, "ns", taken, limit=bare))
+        table.figures.append(figure(name, kinds.get(name, "peer"), "ns", taken, limit=bare))
     for name, taken in threads.items():
-        kind = "limit" if name.startswith(LIMIT) else "hotconfig"
-        table.figures.append(figure(name, kind, "ns", taken, limit=bare_of_threads))
+        table.figures.append(figure(name, kinds[name.removesuffix(ALL)], "ns", taken, limit=bare_of_threads))
     for name, taken in unusual.items():
         table.figures.append(figure(f"{OURS}, {name}", "beside", "ns", taken, limit=bare))
     ours = table.median(OURS)
     table.reaches = [
         Reach("to the limit", 1.3, ours / table.median(LIMIT)),
-        Reach(
-            f"with {THREADS} threads",
-            1.3,
-            table.median(f"{OURS}, {THREADS} threads") / table.median(f"{LIMIT}, {THREADS} threads"),
-        ),
+        Reach(f"with {THREADS} threads", 1.3, table.median(OURS + ALL) / table.median(LIMIT + ALL)),
     ]
     for peer in peers:
         if peer.pushed or peer.name.startswith("dynamic-config-py"):

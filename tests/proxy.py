@@ -27,6 +27,8 @@ class Proxy:
         """Bytes a second, both ways; 0: as fast as it goes."""
         self.held = 0
         """Pieces that have come and are not yet passed on."""
+        self.passed = 0
+        """Bytes that were passed on, both ways."""
         self._loop = asyncio.new_event_loop()
         self._open = asyncio.Event()  # of the connections that are taken from now on
         self._server: asyncio.Server | None = None
@@ -158,6 +160,7 @@ class Proxy:
                 finally:
                     self.held -= 1
                 sink.write(data)
+                self.passed += len(data)
                 await sink.drain()
             sink.close()
             await sink.wait_closed()
