@@ -5,6 +5,7 @@ It prints "ready", then a line for each version that a callback was called with:
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -13,7 +14,10 @@ import psycopg
 
 import hotconfig
 
-DOCUMENT = "SELECT document || jsonb_build_object('version', version) FROM config_documents WHERE name = 'active'"
+# As text, since Pydantic reads that at once, and psycopg would make a dict of it first.
+DOCUMENT = """
+    SELECT (document || jsonb_build_object('version', version))::text FROM config_documents WHERE name = 'active'
+"""
 
 
 def main(kind: str, conninfo: str) -> None:
@@ -23,13 +27,13 @@ def main(kind: str, conninfo: str) -> None:
             print("ready", flush=True)
             sys.stdin.read()
     else:
-        threading.Thread(target=bare, args=(conninfo,), daemon=True).start()
-        sys.stdin.read()
+        threading.Thread(target=end_with_input, daemon=True).start()
+        bare(conninfo)
 
 
 def bare(conninfo: str) -> None:
     """The least that follows: LISTEN, and at each notification one SELECT and Pydantic."""
-    with psycopg.connect(conninfo, autocommit=True, cursor_factory=psycopg.RawCursor) as connection:
+    with psycopg.connect(conninfo, autocommit=True) as connection:
         connection.execute("LISTEN hotconfig")
         load(connection)
         print("ready", flush=True)
@@ -39,9 +43,13 @@ def bare(conninfo: str) -> None:
             applied(load(connection))
 
 
+def end_with_input() -> None:
+    sys.stdin.read()
+    os._exit(0)
+
+
 def load(connection: psycopg.Connection) -> hotconfig.ProfileConfig:
-    # As text, since Pydantic reads that at once, and psycopg would make a dict of it first.
-    row = connection.execute(DOCUMENT.replace("version)", "version)::text", 1)).fetchone()
+    row = connection.execute(DOCUMENT).fetchone()
     assert row is not None
     return hotconfig.ProfileConfig.model_validate_json(row[0])
 
