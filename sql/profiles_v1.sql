@@ -26,30 +26,27 @@ BEGIN ATOMIC
 END;
 
 -- The document of the default profile, null if there is none, or an error that says what is wrong with the profiles.
--- Called at commit under the lock of config_state, hence race-free.
-CREATE FUNCTION @extschema@.config_default_document() RETURNS jsonb
+-- Called at commit under the lock of config_state, hence race-free, with the documents of all that claim to be it.
+CREATE FUNCTION @extschema@.config_default_document(defaults jsonb[]) RETURNS jsonb
 LANGUAGE plpgsql AS $$
 DECLARE
-    defaults text[];
-    found_   jsonb;
-    missing  text;
+    named   text;
+    missing text;
 BEGIN
-    SELECT array_agg(d.document #>> '{profile,name}' ORDER BY d.name), (array_agg(d.document))[1]
-    FROM @extschema@.config_profile_documents(ARRAY(SELECT id FROM @extschema@.config_profiles WHERE is_default)) d
-    INTO defaults, found_;
     IF cardinality(defaults) > 1 THEN
-        RAISE EXCEPTION 'only one profile can be the default one, not "%"', array_to_string(defaults, '", "')
-            USING ERRCODE = 'unique_violation',
+        SELECT string_agg(d #>> '{profile,name}', '", "' ORDER BY d #>> '{profile,name}') FROM unnest(defaults) d INTO named;
+        RAISE EXCEPTION 'only one profile can be the default one, not "%"', named USING ERRCODE = 'unique_violation',
             HINT = 'Switch in one statement: UPDATE config_profiles SET is_default = (name = ''...'').';
-    ELSIF NOT found_ ?& ARRAY['ai_infra', 'genie', 'mlflow', 'prompts'] THEN
+    ELSIF NOT defaults[1] ?& ARRAY['ai_infra', 'genie', 'mlflow', 'prompts'] THEN
         SELECT string_agg(s.settings, ', ' ORDER BY s.settings)
         FROM (VALUES ('ai_infra', 'config_ai_infra'), ('genie', 'config_genie_spaces'), ('mlflow', 'config_mlflow'),
                      ('prompts', 'config_prompts')) AS s (domain, settings)
-        WHERE NOT found_ ? s.domain INTO missing;
-        RAISE EXCEPTION 'the default profile "%" would be left without its row in %', defaults[1], missing
+        WHERE NOT defaults[1] ? s.domain INTO missing;
+        RAISE EXCEPTION 'the default profile "%" would be left without its row in %',
+            defaults[1] #>> '{profile,name}', missing
             USING ERRCODE = 'check_violation', HINT = 'Insert what is missing in the same transaction.';
     END IF;
-    RETURN found_;
+    RETURN defaults[1];
 END
 $$;
 

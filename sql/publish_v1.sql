@@ -70,22 +70,18 @@ $$;
 CREATE FUNCTION @extschema@.config_difference(old jsonb, new jsonb)
 RETURNS TABLE (domain text, action text, changes jsonb)
 LANGUAGE sql IMMUTABLE AS $$
-    SELECT d.domain,
-           CASE WHEN o.value IS NULL THEN 'create' WHEN n.value IS NULL THEN 'delete' ELSE 'update' END,
+    SELECT coalesce(o.key, n.key),
+           CASE WHEN o.key IS NULL THEN 'create' WHEN n.key IS NULL THEN 'delete' ELSE 'update' END,
            f.changes
-    FROM (SELECT jsonb_object_keys(coalesce(old, '{}') || coalesce(new, '{}'))) AS d (domain),
-         LATERAL (SELECT old -> d.domain) AS o (value),
-         LATERAL (SELECT new -> d.domain) AS n (value),
-         LATERAL (SELECT CASE WHEN coalesce(jsonb_typeof(o.value), 'object') = 'object'
-                               AND coalesce(jsonb_typeof(n.value), 'object') = 'object'
-                              THEN coalesce(o.value, '{}') ELSE jsonb_build_object('', o.value) END,
-                         CASE WHEN coalesce(jsonb_typeof(o.value), 'object') = 'object'
-                               AND coalesce(jsonb_typeof(n.value), 'object') = 'object'
-                              THEN coalesce(n.value, '{}') ELSE jsonb_build_object('', n.value) END) AS v (old, new),
-         LATERAL (SELECT coalesce(jsonb_object_agg(k.field, jsonb_build_object(
-                             'old', v.old -> k.field, 'new', v.new -> k.field)), '{}')
-                  FROM jsonb_object_keys(v.old || v.new) AS k (field)
-                  WHERE v.old -> k.field IS DISTINCT FROM v.new -> k.field) AS f (changes)
+    FROM jsonb_each(old) o FULL JOIN jsonb_each(new) n ON n.key = o.key,
+         LATERAL (SELECT coalesce(jsonb_typeof(o.value), 'object') = 'object'
+                     AND coalesce(jsonb_typeof(n.value), 'object') = 'object') AS both_ (objects),
+         LATERAL (SELECT coalesce(jsonb_object_agg(coalesce(a.key, b.key), jsonb_build_object(
+                             'old', a.value, 'new', b.value)), '{}')
+                  FROM jsonb_each(CASE WHEN both_.objects THEN o.value ELSE jsonb_build_object('', o.value) END) a
+                  FULL JOIN jsonb_each(CASE WHEN both_.objects THEN n.value ELSE jsonb_build_object('', n.value) END) b
+                       ON b.key = a.key
+                  WHERE a.value IS DISTINCT FROM b.value) AS f (changes)
     WHERE o.value IS DISTINCT FROM n.value
     UNION ALL
     SELECT '', CASE WHEN old IS NULL THEN 'create' ELSE 'delete' END,
@@ -105,7 +101,8 @@ DECLARE
     expected jsonb := nullif(current_setting('hotconfig.expect_version', true), '');
     state    record;
     marked   record;
-    active   jsonb;                               -- the default profile's document
+    defaults jsonb[];                             -- documents of all that claim to be the default profile
+    active   jsonb;                               -- of the one that is
     own      jsonb := '{}';                       -- documents that are not profiles, by name
     changes  @extschema@.config_change[] := '{}';
     left_    text[] := '{}';                      -- names that a profile had and has no longer
@@ -142,16 +139,18 @@ BEGIN
             UNION SELECT (profile ->> 'id')::integer FROM @extschema@.config_documents WHERE profile IS NOT NULL);
     END IF;
     IF marked.profiles IS NOT NULL THEN
-        active := @extschema@.config_default_document();
+        marked.profiles := marked.profiles || ARRAY(SELECT id FROM @extschema@.config_profiles WHERE is_default);
         -- By id and not by name, so that a rename or a swap of two names says what really happened.
         SELECT coalesce(array_agg((coalesce(n.id, o.id), coalesce(n.name, o.name), o.document, n.document)::@extschema@.config_change)
                         FILTER (WHERE o.document IS DISTINCT FROM n.document), '{}'),
-               coalesce(array_agg(o.name) FILTER (WHERE o.name IS NOT NULL AND o.name IS DISTINCT FROM n.name), '{}')
+               coalesce(array_agg(o.name) FILTER (WHERE o.name IS NOT NULL AND o.name IS DISTINCT FROM n.name), '{}'),
+               array_agg(n.document) FILTER (WHERE n.document #> '{profile,is_default}' = 'true')
         FROM @extschema@.config_profile_documents(marked.profiles) n
         FULL JOIN (SELECT (profile ->> 'id')::integer AS id, name, document FROM @extschema@.config_documents
                    WHERE profile IS NOT NULL AND (profile ->> 'id')::integer = ANY (marked.profiles)) o
              ON o.id = n.id
-        INTO changes, left_;
+        INTO changes, left_, defaults;
+        active := @extschema@.config_default_document(defaults);
     END IF;
     IF marked.watched IS NOT NULL OR marked.given IS NOT NULL THEN
         own := @extschema@.config_build_documents(marked.watched) || coalesce(marked.given, '{}');
