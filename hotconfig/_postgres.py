@@ -43,6 +43,7 @@ SETTINGS = """
     SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false),
            pg_catalog.set_config('idle_session_timeout', '0', false),
            pg_catalog.set_config('lock_timeout', '4s', false),
+           pg_catalog.set_config('plan_cache_mode', 'force_generic_plan', false),  -- what is prepared is planned once
            pg_catalog.set_config('statement_timeout', '0', false),  -- a large document over a thin line takes its time
            pg_catalog.set_config('tcp_keepalives_idle', '30', false),
            pg_catalog.set_config('tcp_user_timeout', '30000', false)
@@ -57,11 +58,13 @@ LOOK = SQL("""
            EXISTS (SELECT FROM pg_catalog.pg_listening_channels() AS c WHERE c = $2)
     FROM {schema}.config_state s LEFT JOIN {schema}.config_documents d ON d.name = $1
 """)
+ACKNOWLEDGE = "SELECT pg_catalog.set_config('application_name', $1, false)"
 
 
 def feed(document: str, stop: Stop, *, target: Target, schema: str, heartbeat: float, timeout: float) -> Feed:
     """Follow one document. The first item comes within `timeout` seconds, whatever it is."""
-    known = Known(document, schema, _conninfo.channel(schema), heartbeat, target)
+    look = LOOK.format(schema=Identifier(schema)).as_string()
+    known = Known(document, schema, _conninfo.channel(schema), look, heartbeat, target)
     failures = 0
     deadline = time.monotonic() + timeout
     while not stop.is_set():
@@ -97,6 +100,7 @@ class Known:
     document: str
     schema: str
     channel: str
+    look: str
     heartbeat: float
     target: Target
     version: int = -1
@@ -136,14 +140,19 @@ def _session(known: Known, stop: Stop, deadline: float) -> Generator[Item, bool,
             polling = _listen(wire, known, stop, deadline)
         known.connected = time.monotonic()
         standby = wire.parameter("in_hot_standby") == "on"
-        acknowledged = known.application_name
+        acknowledged, prepared = known.application_name, False
         while True:
             before = known.version, known.token
             item = _look(wire, known, standby, polling, deadline)
             deadline = math.inf
             known.rejected = yield item
+            if polling is None and not prepared:
+                # Not before the first item, for which a start waits. Planning takes longer than what is planned.
+                for statement in (known.look, ACKNOWLEDGE):
+                    wire.prepare(statement, timeout=ANSWER)
+                prepared = True
             if acknowledged != (name := known.application_name):
-                wire.query("SELECT pg_catalog.set_config('application_name', $1, false)", name, timeout=ANSWER)
+                wire.query(ACKNOWLEDGE, name, timeout=ANSWER)
                 acknowledged = name
             if standby:
                 wire.notified(known.heartbeat)
@@ -161,10 +170,9 @@ def _left(deadline: float, at_most: float = ANSWER) -> float:
 
 def _look(wire: Wire, known: Known, standby: bool, polling: str | None, deadline: float) -> Beat:
     """The newest version, and the document if it is another one than ours."""
-    statement = LOOK.format(schema=Identifier(known.schema)).as_string()
     ours = known.document_version, known.document_token
     timeout = _left(deadline)
-    rows = wire.query(statement, known.document, known.channel, *ours, timeout=timeout, until=deadline)
+    rows = wire.query(known.look, known.document, known.channel, *ours, timeout=timeout, until=deadline)
     if not rows:
         raise Refused("", "config_state is empty")
     version_, token, document_version, document_token, same, json, listening = rows[0]
