@@ -40,7 +40,7 @@ class Changes(Generic[S]):
             self._woken.clear()
             new = self._latest()
             change = difference(self._given, new)
-            if change is not None and matters(change, self._on, self._complaints):
+            if change is not None and (self._on is None or matters(change, self._on, self._complaints)):
                 self._complaints.well()
                 self._given = new
                 return change

@@ -230,7 +230,7 @@ class Dispatcher(Generic[S]):
     def _worker(self) -> _Worker[S]:
         def run() -> None:
             while (turn := self._next(worker)) is not None:
-                self._tell(*turn)
+                self._tell(worker, turn)
                 del turn  # what was cancelled meanwhile is not kept by a thread that waits
 
         # In a context of its own: what is pinned in this thread is not pinned there.
@@ -243,31 +243,25 @@ class Dispatcher(Generic[S]):
         self._wakes += 1
         self._changed.notify_all()
 
-    def _next(self, worker: _Worker[S]) -> tuple[Subscriber[S], _Turn[S]] | None:
-        """Whom this worker is to call next, of what; None: it is to end."""
+    def _next(self, worker: _Worker[S]) -> _Turn[S] | None:
+        """The turn that this worker is to go on with; None: it is to end."""
         while True:
             with self._lock:
-                if worker.calling is not None:
-                    worker.calling.busy = False
-                    worker.calling = None
-                    if self._caller is not worker:  # it was late, or woke up in the child of a fork
-                        self._workers.discard(worker)
-                        self._look_again()  # for the subscriber that kept it
-                        return None
-                    self._caller = None
                 while (caller := self._caller) is None or caller.deadline > time.monotonic():
                     if self._closed or not self._subscribers:
                         self._workers.discard(worker)
+                    if worker not in self._workers:  # or it was late, or woke up in the child of a fork
                         return None
                     if caller is not None:
                         self._changed.wait(caller.deadline - time.monotonic())
-                    elif (turn := self._take()) is None:
+                    elif self._turn is None and self._served == self._wakes:
                         self._changed.wait()
                     else:
-                        worker.calling = turn[0]
-                        worker.deadline = time.monotonic() + self.slow_after
+                        if self._turn is None:
+                            self._turn = _Turn(self._wakes, self._latest(), iter(self._subscribers))
                         self._caller = worker
-                        return turn
+                        worker.deadline = time.monotonic() + self.slow_after
+                        return self._turn
                 caller.late = True
                 late, self._caller = caller.calling, None
             self._start_threads()  # somebody who watches this one
@@ -275,32 +269,46 @@ class Dispatcher(Generic[S]):
                 late.complaints.slow(self.slow_after)
             del late
 
-    def _take(self) -> tuple[Subscriber[S], _Turn[S]] | None:
+    def _tell(self, worker: _Worker[S], turn: _Turn[S]) -> None:
+        """Call one after the other, until the turn is over or another worker goes on with it."""
+        subscriber = None
         while True:
-            if (turn := self._turn) is not None:
-                for each in turn.rest:
-                    if not (each.given is turn.new or each.busy or each.awaited or each.cancelled):
-                        each.busy = True
-                        return each, turn
-                self._turn = None
-                self._served = turn.wake
-                self._told.notify_all()
-            if self._served == self._wakes or not self._subscribers:
-                return None
-            self._turn = _Turn(self._wakes, self._latest(), iter(self._subscribers))
+            with self._lock:
+                if subscriber is not None:
+                    subscriber.busy = False
+                if self._caller is not worker:  # it was late, or woke up in the child of a fork
+                    worker.calling = None
+                    self._workers.discard(worker)
+                    self._look_again()  # for the subscriber that kept it
+                    return
+                for subscriber in turn.rest:
+                    if not (
+                        subscriber.given is turn.new or subscriber.busy or subscriber.awaited or subscriber.cancelled
+                    ):
+                        break
+                else:
+                    worker.calling = self._caller = self._turn = None
+                    self._served = turn.wake
+                    self._told.notify_all()
+                    return
+                subscriber.busy = True
+                worker.calling = subscriber
+                worker.deadline = time.monotonic() + self.slow_after
+            self._call(subscriber, turn)
 
-    def _tell(self, subscriber: Subscriber[S], turn: _Turn[S]) -> None:
-        given = subscriber.given
+    def _call(self, subscriber: Subscriber[S], turn: _Turn[S]) -> None:
+        given, on, complaints = subscriber.given, subscriber.on, subscriber.complaints
         try:
             step = turn.step
             if step is None or step[0] is not given:
                 step = turn.step = given, difference(given, turn.new)
             change = step[1]
-            if change is None or not matters(change, subscriber.on, subscriber.complaints) or subscriber.cancelled:
+            if change is None or not (on is None or matters(change, on, complaints)) or subscriber.cancelled:
                 return
             if subscriber.loop is None:
                 subscriber.callback(change)
-                subscriber.complaints.well()
+                if complaints.counts:
+                    complaints.well()
             else:
                 with self._lock:
                     subscriber.awaited = True
@@ -309,7 +317,7 @@ class Dispatcher(Generic[S]):
         except BaseException as error:  # noqa: BLE001
             # The one guard around a subscriber. It catches sys.exit() too, which here would end not the process but,
             # without a word, this thread.
-            subscriber.complaints.raised(error)
+            complaints.raised(error)
         subscriber.given = turn.new
 
     def _returned(self, subscriber: Subscriber[S]) -> None:

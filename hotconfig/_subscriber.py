@@ -92,7 +92,7 @@ class Complaints:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._counts: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()  # by kind, since it was well
         self._complained = False  # since the last well()
 
     def raised(self, error: BaseException) -> None:
@@ -116,15 +116,15 @@ class Complaints:
         """It was told; it is well again if nothing was wrong this time."""
         if self._complained:
             self._complained = False
-        elif self._counts:
-            counts, self._counts = self._counts, Counter()
+        elif self.counts:
+            counts, self.counts = self.counts, Counter()
             kinds = ", ".join(f"{kind} ({count}x)" for kind, count in counts.items())
             logger.info("subscriber %s is well again after: %s", self.name, kinds)
 
     def _is_first(self, kind: str) -> bool:
         self._complained = True
-        self._counts[kind] += 1
-        return self._counts[kind] == 1
+        self.counts[kind] += 1
+        return self.counts[kind] == 1
 
 
 def difference(old: S, new: S) -> Change[S] | None:
@@ -134,10 +134,8 @@ def difference(old: S, new: S) -> Change[S] | None:
     return None
 
 
-def matters(change: Change[S], on: Callable[[S], object] | None, complaints: Complaints) -> bool:
+def matters(change: Change[S], on: Callable[[S], object], complaints: Complaints) -> bool:
     """Whether what `on` returns differs; if it raises, it does."""
-    if on is None:
-        return True
     try:
         return bool(on(change.old) != on(change.new))
     except Exception as error:  # noqa: BLE001  # to be told once too often is safe
