@@ -1,4 +1,4 @@
-"""What the one statement costs that is load and heartbeat at once, against a statement for each.
+"""What the one statement costs that is load and heartbeat at once, against a statement for each; and planned once.
 
 python experiments/look.py [rounds]
 """
@@ -27,6 +27,18 @@ def median(times: list[float]) -> float:
     return sorted(times)[len(times) // 2] * 1000
 
 
+def compare(wire: Wire, how: str, asked: dict[str, list[tuple[str, list[str | None]]]], rounds: int) -> None:
+    times: dict[str, list[float]] = {name: [] for name in asked}
+    for _ in range(rounds):
+        for name, statements in asked.items():
+            began = time.perf_counter()
+            for statement, params in statements:
+                wire.query(statement, *params, timeout=5)
+            times[name].append(time.perf_counter() - began)
+    for name, measured in times.items():
+        print(f"{how}, {name}: median {median(measured):.3f} ms")
+
+
 def main(rounds: int) -> None:
     with tempfile.TemporaryDirectory() as directory:
         Path(directory).chmod(0o755)
@@ -45,15 +57,11 @@ def main(rounds: int) -> None:
             "something new, one statement": [(look, ["six", "hotconfig", None, None])],
             "something new, version then document": [(VERSION, ["hotconfig"]), (DOCUMENT, ["six"])],
         }
-        times: dict[str, list[float]] = {name: [] for name in asked}
-        for _ in range(rounds):
-            for name, statements in asked.items():
-                began = time.perf_counter()
-                for statement, params in statements:
-                    wire.query(statement, *params, timeout=5)
-                times[name].append(time.perf_counter() - began)
-        for name, measured in times.items():
-            print(f"{name}: median {median(measured):.3f} ms")
+        compare(wire, "planned each time", asked, rounds)
+        wire.query("SET plan_cache_mode = force_generic_plan", timeout=5)
+        for statement in (look, VERSION, DOCUMENT):
+            wire.prepare(statement, timeout=5)
+        compare(wire, "planned once", asked, rounds)
         wire.close()
         stop.close()
         embedded.leave()
