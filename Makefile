@@ -7,6 +7,7 @@
 # make dist        build what is shipped, and try it in an empty environment
 # make load        500 clients, a subscriber that blocks, 10,000 of them, 100,000 changes: figures, in five minutes
 # make chaos       five minutes of random edits and faults; SECONDS, WRITERS, CLIENTS, SEED
+# make bench       measure it beside its limits and its peers, and write docs/performance.md: ten minutes
 # make reliability break what can break, and write docs/reliability.md: an hour
 # make reference   write docs/reference.md and docs/command-line.md again
 # make clean       remove what the others made
@@ -18,7 +19,7 @@ MAKEFLAGS += --no-print-directory
 # More workers than two processors, since a test waits for most of its time; none idle while another has tests left.
 PYTEST = pytest -q -n 4 --dist worksteal
 
-.PHONY: demo test lint coverage reference reliability check chaos load dist examples matrix clean
+.PHONY: demo test lint coverage reference bench reliability check chaos load dist examples matrix clean
 
 demo: .venv-demo/installed
 	.venv-demo/bin/hotconfig demo
@@ -48,6 +49,16 @@ lint: .venv/installed
 
 reference: .venv/installed
 	.venv/bin/python docs/reference.py
+
+bench: .venv-bench/installed
+	.venv-bench/bin/python -m benchmarks --json docs/performance/figures.json
+	.venv-bench/bin/python -m benchmarks.page docs/performance/figures.json
+
+# Who it is measured against has an environment apart: it is much, and need not agree with what the tests need.
+.venv-bench/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/pip install --quiet --editable '.[embedded,bench]'
+	touch $@
 
 reliability: .venv/installed
 	.venv/bin/python docs/reliability.py

@@ -48,6 +48,7 @@ def main() -> int:
                 show(console, tables[-1])
                 console.print(f"({time.monotonic() - began:.0f} s)", highlight=False)
     if given.json is not None:
+        given.json.parent.mkdir(parents=True, exist_ok=True)
         given.json.write_bytes(TypeAdapter(Results).dump_json(Results(on, tables), indent=1))
     missed = [reach for table in tables for reach in table.reaches if not reach.met]
     console.print(f"{sum(len(table.reaches) for table in tables)} to reach, {len(missed)} not reached", highlight=False)
