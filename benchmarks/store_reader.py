@@ -41,16 +41,15 @@ def redis(port: int) -> None:
                 take(value)
 
 
-def etcd(port: int) -> None:
-    """From the revision behind the current one, so that no write falls between looking and watching."""
-    from etcd3gw.client import Etcd3Client
+async def etcd(port: int) -> None:
+    """`watch` returns when the server has confirmed it: no write falls between."""
+    from aetcd import Client
 
-    client = Etcd3Client(HOST, port)
-    revision = int(client.status()["header"]["revision"])
-    events, _ = client.watch(KEY, start_revision=revision + 1)
-    ready()
-    for event in events:
-        take(event["kv"]["value"])
+    async with Client(HOST, port) as client:
+        events = await client.watch(KEY.encode())
+        ready()
+        async for event in events:
+            take(event.kv.value)
 
 
 async def nats(port: int) -> None:
@@ -75,10 +74,10 @@ def end_with_input() -> None:
 
 def main(store: str, port: int) -> None:
     threading.Thread(target=end_with_input, name="end-with-input", daemon=True).start()
-    if store == "nats":
-        asyncio.run(nats(port))
+    if store == "redis":
+        redis(port)
     else:
-        {"redis": redis, "etcd": etcd}[store](port)
+        asyncio.run({"etcd": etcd, "nats": nats}[store](port))
 
 
 if __name__ == "__main__":
