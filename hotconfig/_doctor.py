@@ -226,10 +226,22 @@ def _documents(place: Place) -> Told:
 
 
 def _own_documents(place: Place, *, drifted: list[str]) -> Told:
-    own, unknown = drifted_documents(place.connection, place.schema)
+    own, errors = drifted_documents(place.connection, place.schema)
+    # A superuser may everything: there it is the function that may not. One that writes may do so at a commit.
+    denied = psycopg.errors.ReadOnlySqlTransaction, psycopg.errors.InsufficientPrivilege
+    tried = denied[:1] if _value(place, "SHOW is_superuser") == "on" else denied
+    unknown = [name for name, error in errors.items() if isinstance(error, tried)]
+    raising = [f"{name} ({error.diag.message_primary})" for name, error in errors.items() if name not in unknown]
+    texts, mends = [], []
     if drifted or own:
-        text = f"not as their tables: {', '.join([*drifted, *own])}"
-        return "failure", text, f"SELECT {place.name('config_touch')}();  -- `hotconfig doctor --fix` does that"
+        texts.append(f"not as their tables: {', '.join([*drifted, *own])}")
+        mends.append(f"SELECT {place.name('config_touch')}();  -- `hotconfig doctor --fix` does that")
+    if raising:
+        texts.append(f"cannot be built, so that edits of their tables are refused: {', '.join(raising)}")
+        way_out = f"SELECT {place.name('config_unwatch')}(table, document);"
+        mends.insert(0, f"correct the function or its rows; {way_out} for each table lets edits through unpublished")
+    if texts:
+        return "failure", "; ".join(texts), "; then ".join(mends)
     if unknown:
         text = f"as their tables, but this role cannot build {', '.join(unknown)}"
         return "warning", text, "run doctor as a member of hotconfig_owner"
@@ -299,7 +311,11 @@ def _processes(place: Place) -> Told:
     rejecting = sorted({f"{_fleet.process(each)} ({each.document})" for each in members if each.rejected})
     if rejecting:
         text = f"the newest document does not validate, or is gone, in {', '.join(rejecting)}"
-        return "warning", text, f"{place.command('rollback')}, or deploy code that accepts it"
+        own = [each.document for each in members if each.rejected and not each.document.startswith((ACTIVE, PROFILE))]
+        back = place.command("rollback")
+        if own:
+            back = f"correct the rows ({place.command(f'diff --document {shlex.quote(own[0])}')} shows what changed)"
+        return "warning", text, f"{back}, or deploy code that accepts it"
     behind = sorted({_fleet.process(each) for each in members if each.behind > 0})
     if behind:
         text = f"{len(members)} connected, not at the newest version: {', '.join(behind)}"

@@ -36,8 +36,8 @@ def drifted_profiles(engine: sa.Engine, patience: str) -> list[str]:
     return sorted(name for name in built.keys() | published.keys() if built.get(name) != published.get(name))
 
 
-def drifted_documents(connection: psycopg.Connection, schema: str) -> tuple[list[str], list[str]]:
-    """The names of your own documents that their functions contradict, and of those that could not be built.
+def drifted_documents(connection: psycopg.Connection, schema: str) -> tuple[list[str], dict[str, psycopg.Error]]:
+    """The names of your own documents that their functions contradict, and why others could not be built.
 
     The functions are yours: the caller's transaction is to be read-only.
     """
@@ -46,7 +46,8 @@ def drifted_documents(connection: psycopg.Connection, schema: str) -> tuple[list
             Identifier(schema, "config_sources")
         )
     ).fetchall()
-    drifted, unknown = [], []
+    drifted: list[str] = []
+    errors: dict[str, psycopg.Error] = {}
     for document, function in sources:
         compare = SQL("SELECT (SELECT document FROM {} WHERE name = %s) IS NOT DISTINCT FROM {}").format(
             Identifier(schema, "config_documents"),
@@ -57,9 +58,9 @@ def drifted_documents(connection: psycopg.Connection, schema: str) -> tuple[list
                 # As when it is published.
                 connection.execute("SET LOCAL search_path = pg_catalog, pg_temp")
                 row = connection.execute(compare, [document]).fetchone()
-        except psycopg.Error:
-            unknown.append(document)
+        except psycopg.Error as error:
+            errors[document] = error
         else:
             if row != (True,):
                 drifted.append(document)
-    return drifted, unknown
+    return drifted, errors

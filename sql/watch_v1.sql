@@ -56,7 +56,13 @@ BEGIN
     WHEN OTHERS THEN
         GET STACKED DIAGNOSTICS what = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
         RAISE EXCEPTION 'document "%": %: %', document, source, what USING ERRCODE = SQLSTATE,
-            HINT = coalesce(nullif(hint, ''), 'Its search_path is empty unless it sets its own: qualify its names.');
+            HINT = coalesce(nullif(hint, ''), CASE
+                WHEN SQLSTATE IN ('42P01', '42883', '42704', '3F000')
+                THEN 'Its search_path is empty unless it sets its own: qualify its names.'
+                WHEN SQLSTATE = '42501'
+                THEN format('%I calls it, and needs USAGE on its schema; it reads with the rights of its owner.', current_user)
+                ELSE format('Correct the function or its rows; meanwhile SELECT @extschema@.config_unwatch(table, %L) for '
+                            'each of its tables lets their edits through unpublished.', document) END);
     END;
     PERFORM @extschema@.config_check_document(document, built);
     RETURN built;

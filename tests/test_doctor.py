@@ -188,6 +188,26 @@ def test_a_drifted_document_of_your_own(database: str, connect: Connect, psql: P
     assert "cannot build own" in finding.text
 
 
+def test_a_function_that_raises(database: str, connect: Connect, psql: Psql) -> None:
+    """It is a failure, with its error and the way out, also beside a document that is behind its table."""
+    owner = connect()
+    owner.execute(TEMPLATES)
+    watch(owner)
+    psql("""
+        CREATE TABLE partners (id int); GRANT SELECT ON partners TO hotconfig_owner;
+        CREATE FUNCTION raises() RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+        AS $$ BEGIN IF EXISTS (SELECT FROM public.partners) THEN RETURN '{}'; END IF; RAISE 'no partner'; END $$;
+        INSERT INTO partners VALUES (1);
+        SELECT config_watch('partners', 'second', 'raises()');
+        SET session_replication_role = replica; DELETE FROM partners; UPDATE templates SET text = 'two'
+    """)
+    finding = found(database, "documents")
+    assert finding.state == "failure"
+    assert "not as their tables: own;" in finding.text
+    assert "second (no partner)" in finding.text
+    assert "config_unwatch" in finding.mend
+
+
 def test_a_function_that_writes_is_not_let(database: str, connect: Connect, psql: Psql) -> None:
     """Doctor changes nothing, whatever a document's function does."""
     owner = connect()
@@ -254,6 +274,7 @@ def test_a_process_that_rejects(database: str, editor: Editor) -> None:
         finding = found(database, "processes")
     assert finding.state == "warning"
     assert "(own)" in finding.text
+    assert "hotconfig diff --document own" in finding.mend  # and not rollback, which is for profiles
 
 
 def test_a_standby(own_server: Server) -> None:

@@ -85,6 +85,26 @@ def test_documents_that_are_refused(owner: psycopg.Connection, json: str, messag
     assert document(owner, "own") == {}
 
 
+@pytest.mark.parametrize(
+    ("body", "hint"),
+    [
+        ("RAISE 'no partner'", "SELECT \"public\".config_unwatch(table, 'own')"),
+        ("RETURN 1 / 0", "SELECT \"public\".config_unwatch(table, 'own')"),
+        ("PERFORM FROM templates", "qualify its names"),
+        ("RAISE 'no' USING ERRCODE = '42501'", "needs USAGE on its schema"),
+    ],
+)
+def test_the_hint_of_a_function_that_raises(owner: psycopg.Connection, body: str, hint: str) -> None:
+    """One that gives none gets the one that is of use, the way out at last."""
+    owner.execute(
+        "CREATE FUNCTION raises() RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER"
+        f" SET search_path = pg_catalog, pg_temp AS $$ BEGIN {body}; END $$".encode()
+    )
+    with pytest.raises(psycopg.Error) as raised:
+        owner.execute("SELECT config_watch('templates', 'own', 'raises()')")
+    assert hint in (raised.value.diag.message_hint or "")
+
+
 def test_a_function_that_raises(owner: psycopg.Connection) -> None:
     """The edit is refused with its error, the document's name and the function's."""
     owner.execute("""
