@@ -49,12 +49,13 @@ def told(trial: Trial) -> Cell:
 
 def failing(trial: Trial) -> Cell:
     """Requests for the configuration while each is answered with an error: 503; PostgreSQL refuses the connection."""
-    trial.server.fail()
+    trial.server.fail(True)
     before = trial.server.asked()
     trial.server.cut()
     time.sleep(OBSERVED)
     count = trial.server.asked() - before
-    return Cell(str(count), count)
+    trial.server.fail(False)
+    return unless_given_up(trial, count)
 
 
 def refused(trial: Trial) -> Cell:
@@ -69,7 +70,18 @@ def refused(trial: Trial) -> Cell:
     trial.server.refuse()
     trial.server.cut()
     time.sleep(OBSERVED)
-    return Cell(str(len(attempts)), len(attempts))
+    count = len(attempts)
+    trial.server.accept()
+    return unless_given_up(trial, count)
+
+
+def unless_given_up(trial: Trial, count: int) -> Cell:
+    """A client that never comes back asks seldom, too: it is not compared."""
+    for value in range(2, 2 + round(MISSED)):  # each a change that is made while the server can be reached
+        trial.server.publish(float(value))
+        if trial.seen(float(value), 1.0) is not None:
+            return Cell(str(count), count)
+    return Cell(f"{count}, then gives up", None, f"sees none of the changes of the next {MISSED:g} s")
 
 
 def silent(trial: Trial) -> Cell:

@@ -31,8 +31,8 @@ ROWS: dict[str, Row] = {
     "missed1": Row("the same, the server being away for 1 s", link_rows.missed(1.0), 5, 90, TICK),
     "missed10": Row("the same, the server being away for 10 s", link_rows.missed(10.0), 5, 90, TICK),
     "told": Row("a drop, and the server answers at once: logged or raised", link_rows.told),
-    "failing": Row("requests in 5 s that are answered with 503", link_rows.failing),
-    "refused": Row("attempts in 5 s to connect, all refused", link_rows.refused),
+    "failing": Row("requests in 5 s that are answered with 503", link_rows.failing, bound=90),
+    "refused": Row("attempts in 5 s to connect, all refused", link_rows.refused, bound=90),
     "forked": Row("a forked child sees later changes", application_rows.forked, tolerance=TICK),
     "slow_read": Row(
         "a listener sleeps 3 s: the next change is read after", application_rows.slow_read, tolerance=TICK

@@ -7,6 +7,7 @@ that it never outlives the application.
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ from benchmarks.trouble.products import product
 
 
 def main(name: str) -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and leave nothing behind
     backend = product(name).backend()
     try:
         link = Link(backend.address)
@@ -75,9 +77,9 @@ class Server:
         """Send a change that cannot be parsed; if the server refuses that, what it says."""
         return str(self._call("malformed"))
 
-    def fail(self) -> None:
-        """Answer every request for the configuration with an error from now on."""
-        self._call("fail")
+    def fail(self, failing: bool) -> None:
+        """Answer every request for the configuration with an error from now on, or no longer."""
+        self._call("fail", failing)
 
     def asked(self) -> int:
         """Requests for the configuration so far; of a database: connections."""

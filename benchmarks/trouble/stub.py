@@ -95,8 +95,8 @@ class Stub:
             self._tell(f'event: {self._dialect.changed}\ndata: {{"features": [{{"name":\n\n'.encode())
         return ""
 
-    def fail(self) -> None:
-        self._failing = True
+    def fail(self, failing: bool) -> None:
+        self._failing = failing
 
     def asked(self) -> int:
         return self._asked

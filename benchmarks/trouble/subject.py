@@ -50,8 +50,8 @@ class Backend(Protocol):
     def malformed(self) -> str:
         """Send a change that cannot be parsed, unless the server refuses that: then say so."""
 
-    def fail(self) -> None:
-        """Answer every request for the configuration with an error from now on."""
+    def fail(self, failing: bool, /) -> None:
+        """Answer every request for the configuration with an error from now on, or no longer."""
 
     def asked(self) -> int | None:
         """Requests for the configuration so far; None: a connection is one."""

@@ -8,15 +8,13 @@ import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table as Grid
@@ -111,11 +109,10 @@ def run(
     lines = {line.name: line for line in trouble.lines}
     # The longest first, so that the end waits for none.
     order = sorted(rows, key=lambda name: ROWS[name].bound * ROWS[name].trials, reverse=True)
-    with (
-        database_server("hotconfig" in installed, postgres) as environment,
-        ThreadPoolExecutor(SIDE_BY_SIDE) as pool,
-    ):
-        cells = {pool.submit(trials, name, row, environment): (name, row) for row in order for name in installed}
+    with ExitStack() as stack:
+        within = environment(stack, postgres=postgres, wanted="hotconfig" in installed)
+        pool = stack.enter_context(ThreadPoolExecutor(SIDE_BY_SIDE))
+        cells = {pool.submit(trials, name, row, within): (name, row) for row in order for name in installed}
         for done in as_completed(cells):
             name, row = cells[done]
             lines[row].cells[installed[name]] = cell = done.result()
@@ -125,31 +122,22 @@ def run(
     return trouble
 
 
-@contextmanager
-def database_server(wanted: bool, postgres: str | None) -> Iterator[dict[str, str]]:
-    """The environment in which the cells of hotconfig find a server that they share."""
-    if not wanted:
-        yield dict(os.environ)
-        return
-    from benchmarks.trouble.products.hotconfig import POSTGRES
-    from hotconfig import embedded
+def environment(stack: ExitStack, *, postgres: str | None, wanted: bool) -> dict[str, str]:
+    """In which the cells of hotconfig find a server that they share, until the stack ends."""
+    # Whatever plugins for Pydantic are installed here: they would be loaded by every cell.
+    found = os.environ | {"PYDANTIC_DISABLE_PLUGINS": "__all__"}
+    if wanted:
+        from benchmarks.trouble.products.hotconfig import POSTGRES, started
 
-    if postgres is not None:
-        yield os.environ | {POSTGRES: postgres}
-        return
-    with tempfile.TemporaryDirectory(prefix="hotconfig-trouble-", dir="/tmp") as parent:
-        Path(parent).chmod(0o755)  # for the system user that runs the server for root
-        try:
-            yield os.environ | {POSTGRES: embedded.start(Path(parent) / "data")}
-        finally:
-            embedded.leave(Path(parent) / "data")
+        found[POSTGRES] = postgres or os.environ.get(POSTGRES) or started(stack)
+    return found
 
 
-def trials(name: str, row: str, environment: dict[str, str]) -> Cell:
+def trials(name: str, row: str, within: dict[str, str]) -> Cell:
     """The cell; what did not happen once, for as long as it was waited for, is not waited for again."""
     cells: list[Cell] = []
     for _ in range(ROWS[row].trials):
-        cells.append(one(name, row, ROWS[row].bound, environment))
+        cells.append(one(name, row, ROWS[row].bound, within))
         if cells[-1].awaited or cells[-1].value is None:
             return cells[-1]
     values = sorted(cell.value for cell in cells if cell.value is not None)
@@ -159,7 +147,7 @@ def trials(name: str, row: str, environment: dict[str, str]) -> Cell:
     return Cell(text, statistics.median(values), cells[-1].note)
 
 
-def one(name: str, row: str, bound: float, environment: dict[str, str]) -> Cell:
+def one(name: str, row: str, bound: float, within: dict[str, str]) -> Cell:
     """One trial, in a process and a session of its own: if it does not end, all that it started is ended with it."""
     command = [sys.executable, "-m", "benchmarks.trouble.one", name, row]
     pipe = subprocess.PIPE
@@ -170,7 +158,7 @@ def one(name: str, row: str, bound: float, environment: dict[str, str]) -> Cell:
             stdout=pipe,
             stderr=pipe,
             text=True,
-            env=environment,
+            env=within,
             start_new_session=True,
         )
         time.sleep(STAGGER)

@@ -71,30 +71,23 @@ class Database:
     """A database of its own on a server that cells may share."""
 
     def __init__(self) -> None:
-        self._stack = ExitStack()
-        server = os.environ.get(POSTGRES) or self._embedded()
-        self._params: dict[str, Any] = conninfo_to_dict(server)
-        self._name = f"trouble_{secrets.token_hex(4)}"
-        self._server = self._stack.enter_context(psycopg.connect(server, autocommit=True))
-        self._server.execute("SELECT pg_advisory_lock(7)")  # cells start side by side, and one makes the template
-        if not self._server.execute("SELECT FROM pg_database WHERE datname = %s", [TEMPLATE]).fetchone():
-            self._server.execute(SQL("CREATE DATABASE {}").format(Identifier(TEMPLATE)))
-            from hotconfig import migrations
+        with ExitStack() as stack:
+            server = os.environ.get(POSTGRES) or started(stack)
+            self._params: dict[str, Any] = conninfo_to_dict(server)
+            self._server = stack.enter_context(psycopg.connect(server, autocommit=True))
+            make_template(self._server, server)
+            self._name = f"trouble_{secrets.token_hex(4)}"
+            # Copying the files is faster than logging every page, as the default does.
+            create = SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
+            self._server.execute(create.format(Identifier(self._name), Identifier(TEMPLATE)))
+            stack.callback(self._drop)
+            own = make_conninfo(server, dbname=self._name)
+            self._editor = stack.enter_context(psycopg.connect(own, autocommit=True))
+            self.publish(0.0)
+            self._stack = stack.pop_all()
 
-            migrations.upgrade(make_conninfo(server, dbname=TEMPLATE))
-        self._server.execute("SELECT pg_advisory_unlock(7)")
-        # Copying the files is faster than logging every page, as the default does.
-        create = SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
-        self._server.execute(create.format(Identifier(self._name), Identifier(TEMPLATE)))
-        self._editor = psycopg.connect(make_conninfo(server, dbname=self._name), autocommit=True)
-        self.publish(0.0)
-
-    def _embedded(self) -> str:
-        parent = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="hotconfig-trouble-", dir="/tmp"))
-        Path(parent).chmod(0o755)  # for the system user that runs the server for root
-        directory = Path(parent) / "data"
-        self._stack.callback(embedded.leave, directory)
-        return embedded.start(directory)
+    def _drop(self) -> None:
+        self._server.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(self._name)))
 
     @property
     def address(self) -> Address:
@@ -115,8 +108,9 @@ class Database:
             return "the database refuses it"
         return ""
 
-    def fail(self) -> None:
-        self._server.execute(SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(Identifier(self._name)))
+    def fail(self, failing: bool) -> None:
+        allow = SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
+        self._server.execute(allow.format(Identifier(self._name), not failing))
 
     def asked(self) -> int | None:
         return None
@@ -126,9 +120,26 @@ class Database:
         return True
 
     def stop(self) -> None:
-        self._editor.close()
-        self._server.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(self._name)))
         self._stack.close()
+
+
+def started(stack: ExitStack) -> str:
+    """The URL of an embedded server that ends with the stack."""
+    parent = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hotconfig-trouble-", dir="/tmp")))
+    parent.chmod(0o755)  # for the system user that runs the server for root
+    stack.callback(embedded.leave, parent / "data")
+    return embedded.start(parent / "data")
+
+
+def make_template(connection: psycopg.Connection, server: str) -> None:
+    """Migrated once for all cells, which start side by side."""
+    connection.execute("SELECT pg_advisory_lock(7)")
+    if not connection.execute("SELECT FROM pg_database WHERE datname = %s", [TEMPLATE]).fetchone():
+        from hotconfig import migrations
+
+        connection.execute(SQL("CREATE DATABASE {}").format(Identifier(TEMPLATE)))
+        migrations.upgrade(make_conninfo(server, dbname=TEMPLATE))
+    connection.execute("SELECT pg_advisory_unlock(7)")
 
 
 PRODUCT = Product("hotconfig", "hotconfig", "Client with its default options, on a real PostgreSQL", Client, Database)
