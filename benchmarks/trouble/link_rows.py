@@ -15,7 +15,10 @@ SILENT = 120.0
 """Seconds that a silent link is waited for."""
 
 OBSERVED = 5.0
-"""Seconds during which requests are counted."""
+"""Seconds during which requests are counted, of an outage that lasts twice as long."""
+
+REST = 60.0
+"""Seconds during which nothing happens."""
 
 
 def missed(down: float) -> Callable[[Trial], Cell]:
@@ -54,6 +57,7 @@ def failing(trial: Trial) -> Cell:
     trial.server.cut()
     time.sleep(OBSERVED)
     count = trial.server.asked() - before
+    time.sleep(OBSERVED)
     trial.server.fail(False)
     return unless_given_up(trial, count)
 
@@ -71,6 +75,7 @@ def refused(trial: Trial) -> Cell:
     trial.server.cut()
     time.sleep(OBSERVED)
     count = len(attempts)
+    time.sleep(OBSERVED)
     trial.server.accept()
     return unless_given_up(trial, count)
 
@@ -81,7 +86,21 @@ def unless_given_up(trial: Trial, count: int) -> Cell:
         trial.server.publish(float(value))
         if trial.seen(float(value), 1.0) is not None:
             return Cell(str(count), count)
-    return Cell(f"{count}, then gives up", None, f"sees none of the changes of the next {MISSED:g} s")
+    return Cell(f"{count}, then gives up", None, f"sees none of the changes of the {MISSED:g} s after")
+
+
+def at_rest(trial: Trial) -> Cell:
+    """Connections that are made while nothing happens, and what is logged."""
+    before = trial.server.taken()
+    time.sleep(REST)
+    count = trial.server.taken() - before
+    return Cell(str(count), count, f"logs {trial.heard}" if count else "")
+
+
+def after_rest(trial: Trial) -> Cell:
+    """From a change, when nothing has happened before, until a read shows it."""
+    time.sleep(REST)
+    return seconds(trial.server.publish(2.0), trial.seen(2.0, MISSED), MISSED)
 
 
 def silent(trial: Trial) -> Cell:

@@ -12,8 +12,8 @@ from typing import Protocol
 
 from benchmarks.trouble.link import HOST, Address
 
-HEARTBEAT = 10.0
-"""Seconds between two comments on a stream on which nothing happens; the vendors' servers send them too."""
+HEARTBEAT = 15.0
+"""Seconds between two comments on a stream on which nothing happens: no vendor's server sends them more often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Dialect(Protocol):
     stream: str
     """The path at which the client listens."""
     changed: str
-    """The name of the event that tells of a change."""
+    """The name of the event that tells of a change; '' if it has none."""
 
     def document(self, path: str, state: State, /) -> object:
         """What is answered elsewhere, as JSON; None: nothing, it is no request for the configuration."""
@@ -92,7 +92,7 @@ class Stub:
 
     def malformed(self) -> str:
         with self._lock:
-            self._tell(f'event: {self._dialect.changed}\ndata: {{"features": [{{"name":\n\n'.encode())
+            self._tell(event(self._dialect.changed, self._dialect.change(self._state))[:-9] + b"\n\n")
         return ""
 
     def fail(self, failing: bool) -> None:
@@ -157,5 +157,5 @@ def reply(handler: BaseHTTPRequestHandler, status: int, body: bytes) -> None:
 
 
 def event(name: str, data: object) -> bytes:
-    """A server-sent event with JSON in it."""
-    return f"event: {name}\ndata: {json.dumps(data)}\n\n".encode()
+    """A server-sent event with JSON in it; without a name if that is empty."""
+    return (f"event: {name}\n" * bool(name) + f"data: {json.dumps(data)}\n\n").encode()

@@ -101,14 +101,16 @@ def run(
         try:
             trouble.columns[each.title] = version(each.distribution)
         except PackageNotFoundError:
-            trouble.left_out.append(f"{each.title}: no package {each.distribution} here")
-            continue
+            if name != "hotconfig":
+                trouble.left_out.append(f"{each.title}: no package {each.distribution} here")
+                continue
+            trouble.columns[each.title] = "this checkout"
         installed[name] = each.title
         trouble.how[each.title] = each.how
     trouble.lines = [Line(name, ROWS[name].title, ROWS[name].tolerance, {}) for name in rows]
     lines = {line.name: line for line in trouble.lines}
     # The longest first, so that the end waits for none.
-    order = sorted(rows, key=lambda name: ROWS[name].bound * ROWS[name].trials, reverse=True)
+    order = sorted(rows, key=lambda name: (ROWS[name].bound, ROWS[name].trials), reverse=True)
     with ExitStack() as stack:
         within = environment(stack, postgres=postgres, wanted="hotconfig" in installed)
         pool = stack.enter_context(ThreadPoolExecutor(SIDE_BY_SIDE))
@@ -143,7 +145,7 @@ def trials(name: str, row: str, within: dict[str, str]) -> Cell:
     values = sorted(cell.value for cell in cells if cell.value is not None)
     if len(values) < 2:
         return cells[-1]
-    text = f"{in_seconds(statistics.median(values))} ({in_seconds(values[0])} to {in_seconds(values[-1])})"
+    text = f"{in_seconds(statistics.median(values))} ({values[0]:.1f} to {values[-1]:.1f})"
     return Cell(text, statistics.median(values), cells[-1].note)
 
 

@@ -134,7 +134,7 @@ def started(stack: ExitStack) -> str:
 def make_template(connection: psycopg.Connection, server: str) -> None:
     """Migrated once for all cells, which start side by side."""
     connection.execute("SELECT pg_advisory_lock(7)")
-    if not connection.execute("SELECT FROM pg_database WHERE datname = %s", [TEMPLATE]).fetchone():
+    if connection.execute("SELECT FROM pg_database WHERE datname = %s", [TEMPLATE]).fetchone() is None:
         from hotconfig import migrations
 
         connection.execute(SQL("CREATE DATABASE {}").format(Identifier(TEMPLATE)))

@@ -72,7 +72,7 @@ def flag(state: State) -> dict[str, object]:
 PRODUCT = Product(
     "LaunchDarkly",
     "launchdarkly-server-sdk",
-    "LDClient, streaming",
+    "LDClient, streaming, which it gives up after 5 minutes of silence",
     Client,
     lambda: Stub(Streaming()),
 )

@@ -32,16 +32,16 @@ class Client:
 
 
 class Streaming:
-    """`init` with everything when a stream begins, `config_change` for a change."""
+    """Events without a name: one with everything when a stream begins, and one for each change."""
 
     stream = "/api/sdk/v1/replication/stream"
-    changed = "config_change"
+    changed = ""
 
     def document(self, path: str, state: State) -> object:
         """Nothing: it only streams."""
 
     def opening(self, state: State) -> bytes:
-        return event("init", {"type": "init", "configs": [config(state)]})
+        return event("", {"type": "init", "configs": [config(state)]})
 
     def change(self, state: State) -> object:
         return {"type": "config_change", "config": config(state)}
@@ -51,4 +51,10 @@ def config(state: State) -> dict[str, object]:
     return {"name": CONFIG, "value": state.value, "overrides": []}
 
 
-PRODUCT = Product("Replane", "replane", "Replane with its default options", Client, lambda: Stub(Streaming()))
+PRODUCT = Product(
+    "Replane",
+    "replane",
+    "Replane with its default options; it gives its stream up after each second of silence, and then waits ever longer",
+    Client,
+    lambda: Stub(Streaming()),
+)
