@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -69,7 +70,9 @@ def run(place: Place) -> Table:
 
 def _python(program: str, *arguments: str) -> str:
     command = [sys.executable, "-c", program, *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    # Else Pydantic imports the plugins of whatever else is installed.
+    environ = os.environ | {"PYDANTIC_DISABLE_PLUGINS": "1"}
+    return subprocess.run(command, check=True, capture_output=True, text=True, env=environ).stdout
 
 
 def _kilobytes(printed: str) -> float:

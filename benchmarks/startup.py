@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -56,7 +57,10 @@ def _modules() -> set[str]:
 
 
 def _python(program: str) -> str:
-    return subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+    # Pydantic imports the plugins of whatever else is installed, such as Logfire's, with the first model.
+    environ = os.environ | {"PYDANTIC_DISABLE_PLUGINS": "1"}
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, env=environ)
+    return done.stdout
 
 
 def _bare(conninfo: str) -> float:
