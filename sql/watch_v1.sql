@@ -61,8 +61,8 @@ BEGIN
                 THEN 'Its search_path is empty unless it sets its own: qualify its names.'
                 WHEN SQLSTATE = '42501'
                 THEN format('%I calls it, and needs USAGE on its schema; it reads with the rights of its owner.', current_user)
-                ELSE format('Correct the function or its rows; meanwhile SELECT @extschema@.config_unwatch(table, %L) for '
-                            'each of its tables lets their edits through unpublished.', document) END);
+                ELSE format('Correct the function or its rows; meanwhile SELECT %I.config_unwatch(table, %L) for each of '
+                            'its tables lets their edits through unpublished.', @schema@, document) END);
     END;
     PERFORM @extschema@.config_check_document(document, built);
     RETURN built;

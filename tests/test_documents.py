@@ -88,8 +88,8 @@ def test_documents_that_are_refused(owner: psycopg.Connection, json: str, messag
 @pytest.mark.parametrize(
     ("body", "hint"),
     [
-        ("RAISE 'no partner'", "SELECT \"public\".config_unwatch(table, 'own')"),
-        ("RETURN 1 / 0", "SELECT \"public\".config_unwatch(table, 'own')"),
+        ("RAISE 'no partner'", "SELECT public.config_unwatch(table, 'own')"),
+        ("RETURN 1 / 0", "SELECT public.config_unwatch(table, 'own')"),
         ("PERFORM FROM templates", "qualify its names"),
         ("RAISE 'no' USING ERRCODE = '42501'", "needs USAGE on its schema"),
     ],
