@@ -33,10 +33,14 @@ def test_a_read_is_one_call(client: Client) -> None:
 
 
 def test_a_read_allocates_nothing(client: Client) -> None:
-    """A thousand of them need not a byte more than none."""
+    """A thousand of them need not a byte more than none.
+
+    The least of several tries, since what the client's thread allocates meanwhile counts too; a read that allocates
+    does so in each.
+    """
     client.start()
     allocated(client, 1)
-    assert allocated(client, 1000) == allocated(client, 0)
+    assert min(allocated(client, 1000) for _ in range(10)) == min(allocated(client, 0) for _ in range(10))
 
 
 def allocated(client: Client, reads: int) -> int:
