@@ -38,8 +38,8 @@ ABOUT = (
     "How a client behaves when something goes wrong. hotconfig reads a real PostgreSQL; every other column is the "
     "client side only, against a stub server of ours that speaks its vendor's protocol, and says nothing of the "
     "vendor's service. Each client is used as its documentation recommends for a server-side process, streaming where "
-    "it can stream, with its default intervals and time-outs. Each cell is a fresh process; of five trials the median "
-    "is shown, and the range."
+    "it can stream, with its default intervals and time-outs. Each cell is a fresh process; where there is a range, it "
+    "is that of several trials, beside their median. The error is HTTP's 503; PostgreSQL refuses the connection."
 )
 BESIDES = (
     "What the others do besides, and hotconfig does not: LaunchDarkly, Unleash, GrowthBook and Flagsmith target values "
