@@ -17,7 +17,7 @@ SILENT = 120.0
 OBSERVED = 5.0
 """Seconds during which requests are counted, of an outage that lasts twice as long."""
 
-REST = 60.0
+REST = 30.0
 """Seconds during which nothing happens."""
 
 
@@ -95,12 +95,6 @@ def at_rest(trial: Trial) -> Cell:
     time.sleep(REST)
     count = trial.server.taken() - before
     return Cell(str(count), count, f"logs {trial.heard}" if count else "")
-
-
-def after_rest(trial: Trial) -> Cell:
-    """From a change, when nothing has happened before, until a read shows it."""
-    time.sleep(REST)
-    return seconds(trial.server.publish(2.0), trial.seen(2.0, MISSED), MISSED)
 
 
 def silent(trial: Trial) -> Cell:
