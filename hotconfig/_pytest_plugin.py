@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 import pytest
 
-from hotconfig.testing import override
+from hotconfig.testing import databases, override
 
-__all__ = ["hotconfig_override"]
+__all__ = ["hotconfig_database", "hotconfig_databases", "hotconfig_override", "hotconfig_prepare"]
 
 
 @pytest.fixture
@@ -25,3 +25,28 @@ def hotconfig_override() -> Iterator[Callable[..., Any]]:
             return stack.enter_context(override(*args, **kwargs))
 
         yield until_the_end
+
+
+@pytest.fixture(scope="session")
+def hotconfig_prepare() -> Callable[[str], object] | None:
+    """What `hotconfig_database` begins with: hotconfig's tables and a default profile.
+
+    Define a fixture of this name, for the session, that returns a function of yours: see `hotconfig.testing.databases`.
+    """
+    return None
+
+
+@pytest.fixture(scope="session")
+def hotconfig_databases(
+    hotconfig_prepare: Callable[[str], object] | None,
+) -> Iterator[Callable[[], AbstractContextManager[str]]]:
+    """`hotconfig.testing.databases` until the session ends, for a fixture with a database of another scope."""
+    with databases(hotconfig_prepare) as database:
+        yield database
+
+
+@pytest.fixture
+def hotconfig_database(hotconfig_databases: Callable[[], AbstractContextManager[str]]) -> Iterator[str]:
+    """The URL of a PostgreSQL database that is this test's alone. Needs the extra `embedded`."""
+    with hotconfig_databases() as url:
+        yield url

@@ -1,4 +1,4 @@
-"""For tests of applications: a configuration without a database.
+"""For tests of applications: a configuration without a database, and databases for the tests that want one.
 
     import hotconfig
     from hotconfig.testing import override
@@ -6,22 +6,30 @@
     with override({"ai_infra.llm_temperature": 0.1}) as cfg:
         assert hotconfig.current() is cfg
 
-Installing hotconfig also installs a pytest plugin with the fixture `hotconfig_override`, which is this function with
-the leaving done for you at the end of the test.
+Installing hotconfig also installs a pytest plugin: its fixtures `hotconfig_override` and `hotconfig_database` are these
+functions with the leaving done for you at the end of the test.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+import itertools
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any, overload
+from urllib.parse import urlsplit
 
+import psycopg
+from psycopg.sql import SQL, Identifier
+
+from hotconfig import embedded
 from hotconfig._api import default
 from hotconfig._client import Client
 from hotconfig.profile import ProfileConfig, default_profile
 from hotconfig.snapshot import S, Snapshot, split_path
 
-__all__ = ["override"]
+__all__ = ["databases", "override"]
 
 
 @overload
@@ -47,6 +55,64 @@ def override(value: Any, /, *, client: Any = None) -> Any:
     if isinstance(value, Mapping):
         value = _changed(_base(followed), value)
     return followed._overriding(value)  # the other half of it
+
+
+@contextmanager
+def databases(
+    prepare: Callable[[str], object] | None = None,
+) -> Iterator[Callable[[], AbstractContextManager[str]]]:
+    """Within, a PostgreSQL of its own, and of it as many databases as wanted: all alike, each gone when it is left.
+
+        with databases() as database, database() as url:
+            hotconfig.start(url)
+
+    It is the embedded server in a temporary directory. Each database is a copy of one that is prepared once.
+
+    Args:
+        prepare: is given the URL of an empty database, and makes there what every copy begins with, such as your
+            migrations. It leaves no connection open. Default: hotconfig's tables and the profile of `hotconfig init`.
+
+    Raises:
+        MissingExtra: the extra `embedded` is not installed.
+        Unavailable: the server does not start.
+    """
+    with tempfile.TemporaryDirectory(prefix="hotconfig-") as directory:
+        Path(directory).chmod(0o755)  # the server of root belongs to another user, who has to get there
+        server = Path(directory, "data")
+        original = urlsplit(embedded.start(server))
+        numbers = itertools.count(1)
+
+        @contextmanager
+        def database() -> Iterator[str]:
+            name = f"test_{next(numbers)}"
+            _run(original.geturl(), SQL("CREATE DATABASE {} TEMPLATE {}"), name, original.path[1:])
+            try:
+                yield original._replace(path=f"/{name}").geturl()
+            finally:
+                _run(original.geturl(), SQL("DROP DATABASE {} WITH (FORCE)"), name)
+
+        try:
+            (prepare or _profile)(original.geturl())
+            yield database
+        finally:
+            embedded.leave(server)
+
+
+def _profile(url: str) -> None:
+    # Late: they need SQLAlchemy and Alembic, which a test without a database does not.
+    from hotconfig import migrations
+    from hotconfig.admin import Admin
+
+    migrations.upgrade(url)
+    with Admin(url) as admin:
+        admin.init()
+
+
+def _run(url: str, statement: SQL, *names: str) -> None:
+    # From elsewhere, since nobody may be in a database that is copied.
+    elsewhere = urlsplit(url)._replace(path="/postgres").geturl()
+    with psycopg.connect(elsewhere, autocommit=True) as connection:
+        connection.execute(statement.format(*map(Identifier, names)))
 
 
 def _base(client: Client[Any]) -> Snapshot:
