@@ -37,18 +37,18 @@ def downgrade() -> None:
 {downgrade}
 """
 
-# Its columns, and those of them that are a key of their own, texts first: they mean something to whoever reads them.
+# Its columns, and its keys: those of one column first, of these texts, which mean something to whoever reads them.
 TABLE = """
     SELECT relkind = 'r',
            ARRAY(SELECT attname::text FROM pg_attribute
                  WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped ORDER BY attnum),
-           ARRAY(SELECT attname::text FROM pg_index i JOIN pg_attribute a ON attrelid = indrelid AND attnum = indkey[0]
-                 JOIN pg_type t ON t.oid = atttypid
-                 WHERE indrelid = c.oid AND indisunique AND indpred IS NULL AND indexprs IS NULL AND indnkeyatts = 1
-                 ORDER BY typcategory = 'S' DESC, indisprimary DESC, attnum),
-           ARRAY(SELECT attname::text FROM pg_index i, unnest(indkey::smallint[]) WITH ORDINALITY AS k (n, place)
-                 JOIN pg_attribute ON attnum = n
-                 WHERE indrelid = c.oid AND indisprimary AND attrelid = c.oid ORDER BY place)
+           (SELECT coalesce(jsonb_agg(to_jsonb(k) ORDER BY cardinality(k), word DESC, indisprimary DESC, k), '[]')
+            FROM (SELECT indisprimary, array_agg(attname::text ORDER BY place) AS k, bool_and(typcategory = 'S') AS word
+                  FROM pg_index i, unnest(indkey::smallint[]) WITH ORDINALITY AS u (n, place)
+                  JOIN pg_attribute a ON attnum = n JOIN pg_type t ON t.oid = atttypid
+                  WHERE indrelid = c.oid AND attrelid = c.oid AND place <= indnkeyatts
+                    AND indisunique AND indpred IS NULL AND indexprs IS NULL
+                  GROUP BY indexrelid, indisprimary) AS keys)
     FROM pg_class c WHERE c.oid = to_regclass(:name)
 """
 VISIBLE = "SELECT relname::text FROM pg_class WHERE relkind = 'r' AND pg_table_is_visible(oid)"
@@ -82,10 +82,13 @@ class Adoption:
         )
 
     def sql(self, schema: str) -> str:
-        """The same for psql, as the owner of the table; `schema` is hotconfig's."""
-        if isinstance(self.operation, PublishDocument):
-            return f"{publish_sql(self.operation.name, self.operation.shapes, schema)};\n"
-        return f"{watch_sql(self.operation, schema)};\n"
+        """The same for psql; `schema` is hotconfig's."""
+        operation = self.operation
+        if isinstance(operation, PublishDocument):
+            statement = publish_sql(operation.name, operation.shapes, schema)
+        else:
+            statement = watch_sql(operation, schema)
+        return f"-- As a role that owns the table, and is a member of hotconfig_owner.\n{statement};\n"
 
 
 def adoption(
@@ -93,12 +96,14 @@ def adoption(
     table: str,
     *,
     publishes: str,
-    key: str | None = None,
+    key: Sequence[str] | None = None,
     columns: Sequence[str] | None = None,
     function: str | None = None,
     schema: str | None = None,
 ) -> Adoption:
     """How this table would be published: a table of settings as an object, rows by their key, else a list of rows.
+
+    The key is one that is unique: of one column if there is one, of these a text.
 
     Raises:
         ValueError: there is no such table, column or function, or the document cannot be called so.
@@ -114,7 +119,7 @@ def adoption(
             row = connection.execute(sa.text(TABLE), {"name": qualified(name, table_schema)}).one_or_none()
         if row is None:
             raise _unknown(table, connection.scalars(sa.text(VISIBLE)).all())
-        ordinary, there, unique, primary = row
+        ordinary, there, unique = row
         known = function is None or connection.scalar(
             sa.text("SELECT to_regprocedure(:f)::oid"), {"f": signature(function)}
         )
@@ -124,11 +129,12 @@ def adoption(
         raise ValueError(f"{table} is no ordinary table: watch the tables that it is made of, with a function of yours")
     if not known:
         raise ValueError(f"there is no function {signature(function or '')}, or it takes arguments")
-    for each in [*(columns or ()), *([] if key is None else [key])]:
+    for each in [*(columns or ()), *(key or ())]:
         if each not in there:
             raise ValueError(f"{table} has no column {each!r}: there are {', '.join(there)}")
-    if key is not None and key not in unique:
-        raise ValueError(f"{table} has no unique index on {key}, and two rows for a key are refused: leave out --key")
+    if key is not None and set(key) not in map(set, unique):
+        named = ", ".join(key)
+        raise ValueError(f"{table} has no unique index on {named}, and two rows for a key are refused: leave out --key")
     follows = newest[0] if len(newest) == 1 else None
     if function is not None:
         watch = WatchTable(
@@ -137,24 +143,27 @@ def adoption(
         return Adoption(watch, follows)
     first = key or next(iter(unique), None)
     if first is None:
-        shapes: Shapes = {name: Rows(name, columns or there, primary, schema=table_schema)}
+        shapes: Shapes = {name: Rows(name, columns or there, schema=table_schema)}
     else:
         shapes = _by_key(name, table_schema, first, there, columns)
     return Adoption(PublishDocument(publishes, shapes, schema), follows)
 
 
-def _by_key(table: str, schema: str | None, key: str, there: Sequence[str], columns: Sequence[str] | None) -> Shapes:
-    others = columns or [column for column in there if column != key]
+def _by_key(
+    table: str, schema: str | None, key: Sequence[str], there: Sequence[str], columns: Sequence[str] | None
+) -> Shapes:
+    others = columns or [column for column in there if column not in key]
+    of_one = key[0] if len(key) == 1 else key
     if len(others) == 1:
-        return KeyValue(table, key, others[0], schema=schema)
-    if columns is None and key == "key" and "value" in others:
+        return KeyValue(table, of_one, others[0], schema=schema)
+    if columns is None and of_one == "key" and "value" in others:
         return KeyValue(table, schema=schema)
-    return {table: RowsByKey(table, key, others or [key], schema=schema)}
+    return {table: RowsByKey(table, of_one, others or key, schema=schema)}
 
 
 def _unknown(table: str, visible: Sequence[str]) -> ValueError:
     near = difflib.get_close_matches(table, visible, 1)
     meant = f" Did you mean {near[0]!r}?" if near else ""
     return ValueError(
-        f"there is no table {table!r}, or it is in no schema of the search_path: name it SCHEMA.TABLE.{meant}"
+        f"there is no table {table!r}, or it is in no schema of the search_path: name it SCHEMA.TABLE, unquoted.{meant}"
     )

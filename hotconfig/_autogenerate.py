@@ -1,8 +1,8 @@
 """Alembic's autogenerate and `alembic check` see what is published: a forgotten trigger is a difference.
 
 What should be published stands in the metadata: `MetaData(info={"hotconfig": {"talker": ...}})`, to each document's
-name its shapes, as `publish_document` takes them, or a `Function`. What is not declared there is left alone, unless all
-of its tables are the metadata's.
+name its shapes, as `publish_document` takes them, or a `Function`; a table that names no schema is in the metadata's.
+What is not declared there is left alone, unless all of its tables are the metadata's.
 
 It works as Alembic's manual has it ("Autogenerating Custom Operation Directives"), in every env.py that imports
 `hotconfig.migrations`. hotconfig's own tables, which would be dropped as unknown, are left out.
@@ -11,7 +11,7 @@ It works as Alembic's manual has it ("Autogenerating Custom Operation Directives
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import sqlalchemy as sa
@@ -30,7 +30,7 @@ from psycopg.sql import Identifier
 from sqlalchemy.dialects.postgresql.base import ischema_names
 
 from hotconfig._published import PublishDocument, UnpublishDocument, dumps, loads
-from hotconfig._shapes import Shapes, matters, parts
+from hotconfig._shapes import Shapes, check, matters, parts
 from hotconfig._shipped import split, text
 from hotconfig._watched import UnwatchTable, WatchTable, signature
 from hotconfig.conninfo import schema_name
@@ -159,7 +159,8 @@ def _compare(context: AutogenContext, upgrade_ops: UpgradeOps, _schemas: object)
         raise Unavailable(f"schema {catalog.schema!r} has no tables of hotconfig. Next: `hotconfig migrate`.")
     declared: dict[str, Declared] = {}
     for metadata in metadatas:
-        declared |= metadata.info.get("hotconfig", {})
+        for name, wanted in metadata.info.get("hotconfig", {}).items():
+            declared[name] = _placed(wanted, metadata.schema)
     dropped = {each for drop in upgrade_ops.ops if isinstance(drop, DropTableOp) for each in _tables(drop, catalog)}
     broken = dropped | {each for change in upgrade_ops.ops if _breaks(change) for each in _tables(change, catalog)}
     found = catalog.documents()
@@ -179,6 +180,20 @@ def _compare(context: AutogenContext, upgrade_ops: UpgradeOps, _schemas: object)
     for each in (*ended, *begun):
         each.schema = None if catalog.schema == "public" else catalog.schema
     upgrade_ops.ops[:] = [*ended, *upgrade_ops.ops, *begun]
+
+
+def _placed(wanted: Declared, schema: str | None) -> Declared:
+    """With tables that name no schema in the metadata's. Raises ValueError, as `check` does."""
+    if isinstance(wanted, Function):
+        tables = {
+            table if schema is None or "." in table else f"{schema}.{table}": wanted.tables[table]
+            for table in wanted.tables
+        }
+        return replace(wanted, tables=tables)
+    check(wanted)
+    if isinstance(wanted, Mapping):
+        return {key: replace(shape, schema=shape.schema or schema) for key, shape in wanted.items()}
+    return replace(wanted, schema=wanted.schema or schema)
 
 
 def _tables(operation: MigrateOperation, catalog: _Catalog) -> set[Table]:

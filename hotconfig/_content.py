@@ -202,6 +202,6 @@ def missing(document: str) -> NoSuchDocument:
             "none for the default one"
         )
     return NoSuchDocument(
-        f"no document {document!r} is published: call op.watch_table() in a migration, or "
-        "SELECT config_publish(name, document), or correct document="
+        f"no document {document!r} is published: a migration does that with op.publish_document() or op.watch_table(), "
+        "or SELECT config_publish(name, document); or correct document= (SELECT name FROM config_documents lists them)"
     )

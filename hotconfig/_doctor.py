@@ -39,6 +39,13 @@ TABLES = {"config_state", "config_dirty", *Base.metadata.tables}
 PATIENCE = "10s"  # for a statement
 PROBE = 2.0  # seconds for a notification to come back, or for processes to follow
 
+NAMES = "SELECT name FROM {} WHERE document IS NOT NULL"
+# Documents of one's own that no table is watched for.
+BY_HAND = """
+    SELECT name FROM {} WHERE document IS NOT NULL AND name <> 'active' AND name NOT LIKE 'profile/%%'
+    EXCEPT SELECT document FROM {} ORDER BY 1
+"""
+
 WHY = {
     "connection": "without the database a new process does not start, and a running one serves its last snapshot",
     "server": f"hotconfig needs PostgreSQL {OLDEST} or newer, and edits go to a primary",
@@ -238,14 +245,19 @@ def _own_documents(place: Place, *, drifted: list[str]) -> Told:
         mends.append(f"SELECT {place.name('config_touch')}();  -- `hotconfig doctor --fix` does that")
     if raising:
         texts.append(f"cannot be built, so that edits of their tables are refused: {', '.join(raising)}")
-        way_out = f"SELECT {place.name('config_unwatch')}(table, document);"
-        mends.insert(0, f"correct the function or its rows; {way_out} for each table lets edits through unpublished")
+        way_out = f"SELECT {place.name('config_unwatch_document')}(document);"
+        mends.insert(0, f"correct the function or its rows; {way_out} lets edits through unpublished")
     if texts:
         return "failure", "; ".join(texts), "; then ".join(mends)
     if unknown:
         text = f"as their tables, but this role cannot build {', '.join(unknown)}"
         return "warning", text, "run doctor as a member of hotconfig_owner"
-    return OK, "as their tables", ""
+    statement = SQL(BY_HAND).format(
+        Identifier(place.schema, "config_documents"), Identifier(place.schema, "config_sources")
+    )
+    by_hand = [row[0] for row in place.connection.execute(statement)]
+    # Who publishes by hand means it; who let a table go at night may have forgotten.
+    return OK, "as their tables" + (f"; made from none: {', '.join(by_hand)}" if by_hand else ""), ""
 
 
 def _default(place: Place) -> Told:
@@ -258,6 +270,10 @@ def _default(place: Place) -> Told:
         )
     document = _document(place, ACTIVE)
     if document is None:
+        documents = Identifier(place.schema, "config_documents")
+        names = {row[0] for row in place.connection.execute(SQL(NAMES).format(documents))}
+        if names and not any(name.startswith(PROFILE) for name in names):
+            return OK, "no profiles, but documents of your own", ""
         return "failure", "no profile is the default one", place.command("init")
     try:
         config = parse(ProfileConfig, document, ACTIVE)

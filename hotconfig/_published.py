@@ -39,10 +39,9 @@ def publish_document(connection: sa.Connection, name: str, shapes: Shapes, *, sc
 
 
 def unpublish_document(connection: sa.Connection, name: str, *, schema: str | None = None) -> None:
-    """Undo `publish_document`. The document stays as it is; `SELECT config_publish(name, NULL)` withdraws it.
+    """Undo `publish_document`, or what is left of it. Does nothing if it was undone before, such as at night.
 
-    Raises:
-        sqlalchemy.exc.DBAPIError: it is not published by `publish_document`.
+    The document stays as it is; `SELECT config_publish(name, NULL)` withdraws it.
     """
     connection.execute(text(_unpublish_sql(name, schema_name(schema))))
 

@@ -16,10 +16,15 @@ BUILT_IN = {
     "config_history": ("config_history_append_only",),
 }
 
-# As config_trigger_name() in sql/, which not every role may call.
+# By name, since a cast to regclass raises where the role may not look. The trigger's name is config_trigger_name()'s in
+# sql/, which not every role may call.
 WATCHED = SQL("""
     SELECT schema, "table", document, 'config_mark_' || left(md5({} || ' ' || document), 12), function,
-           coalesce('ARRAY[' || (SELECT string_agg(quote_literal(c), ', ') FROM unnest(columns) AS c) || ']', 'NULL')
+           coalesce('ARRAY[' || (SELECT string_agg(quote_literal(c), ', ') FROM unnest(columns) AS c) || ']', 'NULL'),
+           EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                   WHERE n.nspname = schema AND c.relname = "table"),
+           EXISTS (SELECT FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+                   WHERE format('%I.%I()', n.nspname, p.proname) = function)
     FROM {} WHERE document <> 'profile/*' ORDER BY 1, 2, 3
 """)
 FOUND = """
@@ -46,14 +51,22 @@ def broken(connection: psycopg.Connection, schema: str, *, sources: bool) -> Bro
     expected = {
         (schema, table, name): _restored(schema, table, name) for table, names in BUILT_IN.items() for name in names
     }
+    gone, mends = dict[str, None](), dict[str, None]()
     if sources:
         statement = WATCHED.format(Literal(schema), Identifier(schema, "config_sources"))
-        for where, table, document, trigger, function, columns in connection.execute(statement):
-            mend = _watched_again(schema, (where, table), document, function, columns)
-            expected |= {(where, table, trigger + suffix): mend for suffix in ("", "_update", "_truncate")}
-    names, mends = [], dict[str, None]()
+        for where, table, document, trigger, function, columns, there, built in connection.execute(statement):
+            if not built:
+                gone[f"{function}, which builds {document}, is gone"] = None
+                mends[_let_go(schema, document)] = None
+            elif not there:
+                gone[f"{_shown(schema, where, table)}, which is watched for {document}, is gone"] = None
+                mends[_forgotten(schema, (where, table), document)] = None
+            else:
+                mend = _watched_again(schema, (where, table), document, function, columns)
+                expected |= {(where, table, trigger + suffix): mend for suffix in ("", "_update", "_truncate")}
+    names = list(gone)
     for (where, table, trigger), mend in expected.items():
-        shown = table if where == schema else f"{where}.{table}"
+        shown = _shown(schema, where, table)
         if (where, table, trigger) not in enabled:
             names.append(f"{shown}.{trigger} is missing")
             mends[mend] = None
@@ -62,6 +75,10 @@ def broken(connection: psycopg.Connection, schema: str, *, sources: bool) -> Bro
             enable = SQL("ALTER TABLE {} ENABLE TRIGGER {};")
             mends[enable.format(_table(schema, where, table), Identifier(trigger)).as_string()] = None
     return Broken(names, list(mends), len(expected))
+
+
+def _shown(schema: str, where: str, table: str) -> str:
+    return table if where == schema else f"{where}.{table}"
 
 
 def _table(schema: str, where: str, table: str) -> Identifier:
@@ -81,12 +98,22 @@ def _restored(schema: str, table: str, trigger: str) -> str:
     return SQL(" ").join([*drops, install]).as_string()
 
 
+def _let_go(schema: str, document: str) -> str:
+    call = SQL("SELECT {}({});").format(_table(schema, schema, "config_unwatch_document"), Literal(document))
+    return f"{call.as_string()} and publish it again, as at first;"
+
+
+def _forgotten(schema: str, table: tuple[str, str], document: str) -> str:
+    return (
+        SQL('DELETE FROM {} WHERE (schema, "table", document) = ({}, {}, {});')
+        .format(_table(schema, schema, "config_sources"), Literal(table[0]), Literal(table[1]), Literal(document))
+        .as_string()
+    )
+
+
 def _watched_again(schema: str, table: tuple[str, str], document: str, function: str, columns: str) -> str:
     placed = Literal(_table(schema, *table).as_string())
-    drop = SQL('DELETE FROM {} WHERE (schema, "table", document) = ({}, {}, {});').format(
-        _table(schema, schema, "config_sources"), Literal(table[0]), Literal(table[1]), Literal(document)
-    )
     watch = SQL("SELECT {}({}, {}, {}, {});").format(
         _table(schema, schema, "config_watch"), placed, Literal(document), Literal(function), SQL(columns)
     )
-    return f"{drop.as_string()} {watch.as_string()}"
+    return f"{_forgotten(schema, table, document)} {watch.as_string()}"

@@ -54,10 +54,12 @@ def unwatch_table(
     table_schema: str | None = None,
     schema: str | None = None,
 ) -> None:
-    """Stop watching a table. The document stays as it is; `SELECT config_publish(name, NULL)` withdraws it.
+    """Stop watching a table, if it is watched: somebody may have let it go before, at night.
+
+    The document stays as it is; `SELECT config_publish(name, NULL)` withdraws it.
 
     Raises:
-        sqlalchemy.exc.DBAPIError: the table is not watched for this document.
+        sqlalchemy.exc.DBAPIError: there is no such table.
     """
     connection.execute(text(_unwatch_sql(table, publishes, table_schema, schema_name(schema))))
 
@@ -190,7 +192,11 @@ def signature(function: str) -> str:
 
 def _unwatch_sql(table: str, publishes: str, table_schema: str | None, schema: str) -> str:
     return (
-        SQL("SELECT {}.config_unwatch({}::regclass, {})")
-        .format(Identifier(schema), Literal(qualified(table, table_schema)), Literal(publishes))
+        SQL(
+            "SELECT {schema}.config_unwatch(t.watched, {document}) FROM (SELECT {table}::regclass AS watched) AS t"
+            " WHERE EXISTS (SELECT FROM pg_trigger WHERE tgrelid = t.watched"
+            " AND tgname = ANY ({schema}.config_trigger_names({document})))"
+        )
+        .format(schema=Identifier(schema), document=Literal(publishes), table=Literal(qualified(table, table_schema)))
         .as_string()
     )

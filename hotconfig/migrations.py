@@ -217,7 +217,7 @@ def connect(conninfo: Conninfo | None = None) -> Iterator[sa.Connection]:
             case psycopg.errors.DependentObjectsStillExist() as refused:
                 step = (
                     "stop watching these tables: op.unpublish_document(), op.unwatch_table(), "
-                    "or SELECT config_unwatch('table', 'document')"
+                    "or SELECT config_unwatch_document('document')"
                 )
             case psycopg.OperationalError() as refused:
                 raise unavailable(str(refused), target) from error

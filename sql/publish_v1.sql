@@ -211,14 +211,30 @@ END
 $$;
 
 -- Publish again, at commit, whatever differs from its tables: after a restore of data only, DISABLE TRIGGER,
--- session_replication_role = replica, or an ALTER TABLE that rewrote rows.
+-- session_replication_role = replica, or an ALTER TABLE that rewrote rows. A document that cannot be built stays as it
+-- is, with a warning: it is no reason to leave the others behind.
 CREATE FUNCTION @extschema@.config_touch() RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    own  text;
+    what text;
+    way  text;
 BEGIN
     PERFORM @extschema@.config_mark('profiles'::text, NULL::jsonb);
-    PERFORM @extschema@.config_mark('document ' || document, NULL::jsonb)
-    FROM (SELECT DISTINCT document FROM @extschema@.config_sources WHERE document <> 'profile/*') AS own
-    WHERE EXISTS (SELECT FROM pg_trigger WHERE tgname = @extschema@.config_trigger_name(document));  -- not dropped
+    FOR own IN SELECT DISTINCT document FROM @extschema@.config_sources
+               WHERE document <> 'profile/*'
+                 AND EXISTS (SELECT FROM pg_trigger WHERE tgname = @extschema@.config_trigger_name(document))  -- not dropped
+    LOOP
+        BEGIN
+            PERFORM @extschema@.config_build_document(own);
+            PERFORM @extschema@.config_mark('document ' || own, NULL::jsonb);
+        EXCEPTION WHEN query_canceled OR serialization_failure OR deadlock_detected THEN
+            RAISE;
+        WHEN OTHERS THEN
+            GET STACKED DIAGNOSTICS what = MESSAGE_TEXT, way = PG_EXCEPTION_HINT;
+            RAISE WARNING '%', what USING HINT = way;
+        END;
+    END LOOP;
 END
 $$;
 

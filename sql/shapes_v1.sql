@@ -19,11 +19,12 @@ $$;
 -- Run it as a role that owns the tables and is a member of hotconfig's owner.
 CREATE FUNCTION @extschema@.config_shape(document text, body text[], watched regclass[], columns jsonb, made_of text)
 RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET client_min_messages = warning AS $$
 DECLARE
     builder text := format('%I.%I()', @schema@, @extschema@.config_shape_name(document));
     body_   text := body[1];
     wanted  jsonb;
+    unknown record;
     stranger record;
 BEGIN
     PERFORM @extschema@.config_check_name(document);
@@ -35,6 +36,15 @@ BEGIN
         FROM unnest(watched) WITH ORDINALITY AS u (w, n), jsonb_array_elements_text(columns -> (n - 1)::int) AS c
         GROUP BY w) AS of_table
     INTO wanted;
+    SELECT w, c FROM jsonb_each(wanted) AS of_table (w, names), jsonb_array_elements_text(names) AS c
+    WHERE NOT EXISTS (SELECT FROM pg_attribute
+                      WHERE attrelid = w::regclass AND attname = c AND attnum > 0 AND NOT attisdropped)
+    INTO unknown;
+    IF FOUND THEN
+        RAISE EXCEPTION '% has no column "%"', unknown.w, unknown.c USING ERRCODE = 'undefined_column',
+            HINT = (SELECT 'It has ' || string_agg(quote_ident(attname), ', ' ORDER BY attnum) || '.' FROM pg_attribute
+                    WHERE attrelid = unknown.w::regclass AND attnum > 0 AND NOT attisdropped);
+    END IF;
     IF obj_description(to_regprocedure(builder), 'pg_proc') = made_of
        AND @extschema@.config_watched(document) = wanted THEN
         RETURN;
@@ -62,14 +72,13 @@ BEGIN
 END
 $$;
 
--- Undo config_shape(). The document stays as it was last published.
+-- Undo config_shape(), or what is left of it: a migration's way back must not fail because somebody went it at night.
+-- The document stays as it was last published.
 CREATE FUNCTION @extschema@.config_unshape(document text) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = warning AS $$
 BEGIN
     PERFORM @extschema@.config_unwatch_document(document);
-    EXECUTE format('DROP FUNCTION %I.%I()', @schema@, @extschema@.config_shape_name(document));
-EXCEPTION WHEN undefined_function THEN
-    RAISE EXCEPTION 'document "%" is not published with shapes', document USING ERRCODE = 'undefined_object';
+    EXECUTE format('DROP FUNCTION IF EXISTS %I.%I()', @schema@, @extschema@.config_shape_name(document));
 END
 $$;
 
@@ -84,14 +93,3 @@ RETURN (
         SELECT count(*) FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgenabled IN ('O', 'A')
         AND t.tgname = ANY (@extschema@.config_trigger_names(s.document)))
 );
-
--- Stop watching whatever is watched for a document, be it one of three triggers.
-CREATE FUNCTION @extschema@.config_unwatch_document(document text) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    PERFORM @extschema@.config_unwatch(watched, document)
-    FROM (SELECT DISTINCT tgrelid::regclass AS watched FROM pg_trigger
-          WHERE tgname = ANY (@extschema@.config_trigger_names(document))) AS still;
-    DELETE FROM @extschema@.config_sources s WHERE s.document = config_unwatch_document.document;  -- dropped tables
-END
-$$;

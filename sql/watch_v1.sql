@@ -37,9 +37,13 @@ BEGIN
         RAISE EXCEPTION 'document "%" has no source', document USING HINT = 'Call config_watch() for its tables.';
     END IF;
     BEGIN
-        IF NOT coalesce((SELECT prosecdef OR pg_get_userbyid(proowner) = current_user FROM pg_proc
-                         WHERE oid = to_regprocedure(source)), false) THEN
-            RAISE EXCEPTION 'it does not exist, or is neither SECURITY DEFINER nor owned by %', current_user
+        IF to_regprocedure(source) IS NULL THEN
+            RAISE EXCEPTION 'it does not exist' USING ERRCODE = 'undefined_function', HINT = format('Publish the document '
+                'anew, as at first; meanwhile SELECT %I.config_unwatch_document(%L) lets the edits of its tables through '
+                'unpublished.', @schema@, document);
+        ELSIF NOT (SELECT prosecdef OR pg_get_userbyid(proowner) = current_user FROM pg_proc
+                   WHERE oid = to_regprocedure(source)) THEN
+            RAISE EXCEPTION 'it is neither SECURITY DEFINER nor owned by %', current_user
                 USING ERRCODE = 'insufficient_privilege',
                 HINT = format('ALTER FUNCTION %s OWNER TO %I, or make it SECURITY DEFINER.', source, current_user);
         END IF;
@@ -61,8 +65,8 @@ BEGIN
                 THEN 'Its search_path is empty unless it sets its own: qualify its names.'
                 WHEN SQLSTATE = '42501'
                 THEN format('%I calls it, and needs USAGE on its schema; it reads with the rights of its owner.', current_user)
-                ELSE format('Correct the function or its rows; meanwhile SELECT %I.config_unwatch(table, %L) for each of '
-                            'its tables lets their edits through unpublished.', @schema@, document) END);
+                ELSE format('Correct the function or its rows; meanwhile SELECT %I.config_unwatch_document(%L) lets the '
+                            'edits of its tables through unpublished.', @schema@, document) END);
     END;
     PERFORM @extschema@.config_check_document(document, built);
     RETURN built;
@@ -136,7 +140,7 @@ BEGIN
     IF EXISTS (SELECT FROM @extschema@.config_sources s WHERE s.document = config_publish.name)
        AND EXISTS (SELECT FROM pg_trigger WHERE tgname = @extschema@.config_trigger_name(config_publish.name)) THEN
         RAISE EXCEPTION 'document "%" is built from its tables', name USING ERRCODE = 'object_in_use',
-            HINT = 'Change its tables, or call config_unwatch() for each of them first.';
+            HINT = 'Change its tables, or call config_unwatch_document() first.';
     END IF;
     IF document IS NOT NULL THEN
         PERFORM @extschema@.config_check_document(name, document);
@@ -201,7 +205,8 @@ DECLARE
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_trigger
                    WHERE tgrelid = watched AND tgname = ANY (@extschema@.config_trigger_names(document))) THEN
-        RAISE EXCEPTION '% is not watched for document "%"', watched, document USING ERRCODE = 'undefined_object';
+        RAISE EXCEPTION '% is not watched for document "%"', watched, document USING ERRCODE = 'undefined_object',
+            HINT = format('SELECT * FROM %I.config_sources says what is.', @schema@);
     END IF;
     DELETE FROM @extschema@.config_sources WHERE (schema, "table", config_sources.document) = (
         SELECT s.schema, s."table", s.document
@@ -211,6 +216,17 @@ BEGIN
     FOREACH name IN ARRAY @extschema@.config_trigger_names(document) LOOP
         EXECUTE format('DROP TRIGGER IF EXISTS %I ON %s', name, watched);
     END LOOP;
+END
+$$;
+
+-- Stop watching all tables of a document, be there one of three triggers left or, of a table that was dropped, none.
+CREATE FUNCTION @extschema@.config_unwatch_document(document text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM @extschema@.config_unwatch(watched, document)
+    FROM (SELECT DISTINCT tgrelid::regclass AS watched FROM pg_trigger
+          WHERE tgname = ANY (@extschema@.config_trigger_names(document))) AS still;
+    DELETE FROM @extschema@.config_sources s WHERE s.document = config_unwatch_document.document;
 END
 $$;
 

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata, produce_migrations, render_python_code
 from alembic.operations import Operations
-from alembic.operations.ops import MigrationScript
+from alembic.operations.ops import MigrationScript, UpgradeOps
 from alembic.runtime.migration import MigrationContext
 from conftest import Connect, Psql
 from sessions import document, value, version
@@ -292,3 +292,51 @@ def test_a_database_without_hotconfig(owner: psycopg.Connection) -> None:
     owner.execute("ALTER TABLE config_dirty RENAME TO config_dirty_")
     with pytest.raises(Unavailable, match="Next: `hotconfig migrate`"):
         differences(owner, {"own": SHAPES})
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        {"own": KeyValue("limits", "name", "value")},
+        {"own": {"limits": KeyValue("limits", "name", "value"), "names": Rows("app.limits", ["name"])}},
+        {"own": Function("public.templates_document", {"limits": ["name"], "public.templates": None})},
+    ],
+)
+def test_a_metadata_with_a_schema(owner: psycopg.Connection, declared: dict[str, Any]) -> None:
+    """What names no schema is there, as its tables are."""
+    owner.execute("CREATE SCHEMA app CREATE TABLE limits (name text, value int)")
+    described = sa.MetaData(schema="app", info={"hotconfig": declared})
+    sa.Table("limits", described, sa.Column("name", sa.Text), sa.Column("value", sa.Integer))
+    run(owner, render_python_code(of_hotconfig(owner, described)))
+    assert of_hotconfig(owner, described).is_empty()
+    assert value(owner, "SELECT count(*) FROM config_sources WHERE schema = 'app' AND document = 'own'") == 1
+
+
+def of_hotconfig(owner: psycopg.Connection, described: sa.MetaData) -> UpgradeOps:
+    """What autogenerate writes, less what is to be done with the tables."""
+    with engine(owner).connect() as connection:
+        context = MigrationContext.configure(connection, opts={"include_schemas": True})
+        written = produce_migrations(context, described).upgrade_ops
+    assert written is not None
+    written.ops[:] = [each for each in written.ops if type(each).__module__.startswith("hotconfig")]
+    return written
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [{"own": KeyValue("settings")}, {"own": Function("templates_document", {"templates": ["text"]})}],
+)
+def test_the_way_back_of_a_repair(owner: psycopg.Connection, declared: dict[str, Any]) -> None:
+    """Somebody let the tables go at night; what published them again undoes no more than the first migration does."""
+    first = migrate(owner, declared)
+    owner.execute("SELECT config_unwatch_document('own')")
+    repair = migrate(owner, declared)
+    repair()
+    first()
+    assert value(owner, "SELECT count(*) FROM config_sources WHERE document = 'own'") == 0
+
+
+def test_what_is_no_shape(owner: psycopg.Connection) -> None:
+    """The mistake is named."""
+    with pytest.raises(ValueError, match="'settings' is no shape: these are"):
+        differences(owner, {"own": "settings"})

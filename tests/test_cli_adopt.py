@@ -47,7 +47,9 @@ ADOPTED = [
     (["workers", "--columns", "value"], {"w": "x"}),
     (["workers", "--columns", "name,value", "--key", "id"], {"workers": {"1": {"name": "w", "value": "x"}}}),
     (["tones", "--columns", "type"], {"tones": [{"type": "blog"}, {"type": "blog"}, {"type": "email"}]}),
-    (["app.places"], {"places": [{"x": 1, "y": 2, "name": "here"}]}),
+    (["app.places"], {"1": {"2": "here"}}),
+    (["app.places", "--key", "y,x"], {"2": {"1": "here"}}),
+    (["app.places", "--columns", "name, x"], {"places": {"1": {"2": {"name": "here", "x": 1}}}}),
     (["templates", "--function", "templates_document", "--columns", "text"], {"templates": {"1": "one"}}),
 ]
 
@@ -95,13 +97,14 @@ def test_json(owner: psycopg.Connection) -> None:
     [
         (
             ["setting"],
-            "or it is in no schema of the search_path: name it SCHEMA.TABLE. Did you mean 'settings'?",
+            "or it is in no schema of the search_path: name it SCHEMA.TABLE, unquoted. Did you mean 'settings'?",
         ),
         (["app.nope"], "there is no table 'app.nope'"),
         (["places"], "there is no table 'places'"),
         (["flags", "--columns", "enable"], "flags has no column 'enable': there are name, enabled"),
         (["flags", "--key", "id"], "flags has no column 'id'"),
         (["flags", "--key", "enabled"], "no unique index on enabled"),
+        (["app.places", "--key", "x"], "no unique index on x"),
         (["pg_roles"], "no ordinary table"),
         (["flags", "--function", "nope"], 'no function "nope"()'),
         (["flags", "--key", "name", "--function", "f"], "leave out --key or --function"),

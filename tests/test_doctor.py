@@ -205,7 +205,38 @@ def test_a_function_that_raises(database: str, connect: Connect, psql: Psql) -> 
     assert finding.state == "failure"
     assert "not as their tables: own;" in finding.text
     assert "second (no partner)" in finding.text
-    assert "config_unwatch" in finding.mend
+    assert "config_unwatch_document" in finding.mend
+    psql("SELECT config_touch()")
+    assert found(database, "documents").text.endswith("refused: second (no partner)")
+    psql("SELECT config_unwatch_document('second')")
+    assert found(database, "documents").text == "as their tables; made from none: second"
+
+
+def test_a_watched_table_that_was_dropped(database: str, connect: Connect, psql: Psql) -> None:
+    """It is named; the remedy forgets it, and lets the document's other tables be edited."""
+    owner = connect()
+    owner.execute(TEMPLATES)
+    watch(owner)
+    psql("CREATE TABLE more (id int); SELECT config_watch('more', 'own', 'templates_document()'); DROP TABLE more")
+    finding = found(database, "triggers")
+    assert finding.text == "more, which is watched for own, is gone"
+    psql(finding.mend)
+    assert wrong(database) == {}
+    psql("DROP FUNCTION templates_document")
+    finding = found(database, "triggers")
+    assert finding.text == "public.templates_document(), which builds own, is gone"
+    psql(finding.mend.partition(";")[0])
+    psql("UPDATE templates SET text = 'two'")
+    assert found(database, "documents").text == "as their tables; made from none: own"
+
+
+def test_documents_of_ones_own_and_no_profile(database: str, psql: Psql) -> None:
+    """Who has no profiles needs no default one."""
+    psql("UPDATE config_profiles SET is_default = false; DELETE FROM config_profiles")
+    assert found(database, "default").state == "failure"
+    psql("SELECT config_publish('own', '{}')")
+    assert found(database, "default").text == "no profiles, but documents of your own"
+    assert wrong(database) == {}
 
 
 def test_a_function_that_writes_is_not_let(database: str, connect: Connect, psql: Psql) -> None:

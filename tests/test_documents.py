@@ -88,8 +88,8 @@ def test_documents_that_are_refused(owner: psycopg.Connection, json: str, messag
 @pytest.mark.parametrize(
     ("body", "hint"),
     [
-        ("RAISE 'no partner'", "SELECT public.config_unwatch(table, 'own')"),
-        ("RETURN 1 / 0", "SELECT public.config_unwatch(table, 'own')"),
+        ("RAISE 'no partner'", "SELECT public.config_unwatch_document('own')"),
+        ("RETURN 1 / 0", "SELECT public.config_unwatch_document('own')"),
         ("PERFORM FROM templates", "qualify its names"),
         ("RAISE 'no' USING ERRCODE = '42501'", "needs USAGE on its schema"),
     ],
@@ -147,7 +147,7 @@ def test_a_function_that_could_borrow_rights(owner: psycopg.Connection, role: st
     with pytest.raises(sa.exc.DBAPIError, match="neither SECURITY DEFINER"):
         watch(owner, publishes="other")
     owner.execute("DROP FUNCTION templates_document")
-    with pytest.raises(errors.InsufficientPrivilege, match=r'document "own": .*does not exist'):
+    with pytest.raises(errors.UndefinedFunction, match=r'document "own": .*does not exist'):
         owner.execute("UPDATE templates SET text = 'y'")
 
 

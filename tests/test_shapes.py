@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -59,7 +60,19 @@ SHAPE = "SELECT count(*) FROM pg_proc WHERE proname = config_shape_name('own')"
         ),
         ({"t": Rows("tones", ["tone"], ["weight"])}, {"t": [{"tone": "calm"}, {"tone": None}, {"tone": "loud"}]}),
         ({"t": Rows("tones", ["tone"], where={"tone": None}, schema="public")}, {"t": [{"tone": None}]}),
-        ({"t": Rows("tones", ["tone"], where={"type": "x"})}, {"t": []}),
+        ({"t": Rows("public.tones", ["tone"], where={"type": "x"})}, {"t": []}),
+        (
+            RowsByKey("tones", ["is_default", "type"], ["weight"]),
+            {
+                "true": {"blog": {"weight": 1.5}, "email": {"weight": 2}},
+                "false": {"blog": {"weight": 3}},
+            },
+        ),
+        (
+            KeyValue("tones", ("type", "is_default", "weight"), "tone", where={"type": "blog"}),
+            {"blog": {"true": {"1.50": "calm"}, "false": {"3": "loud"}}},
+        ),
+        (KeyValue("tones", ("type", "is_default"), "tone", where={"type": "x"}), {}),
         (
             {"s": KeyValue("settings", where={"key": "top_k"}), "t": Rows("tones", ["type"], where={"weight": 3})},
             {"s": {"top_k": 5}, "t": [{"type": "blog"}]},
@@ -94,6 +107,16 @@ def test_two_values_for_a_key(owner: psycopg.Connection) -> None:
     with pytest.raises(errors.UniqueViolation, match=r'document "own".*: the type "blog" of tones comes twice'):
         owner.execute("UPDATE tones SET is_default = true")
     assert document(owner, "own")["blog"] == {"tone": "calm"}
+
+
+def test_two_values_for_a_key_of_several_columns(owner: psycopg.Connection) -> None:
+    """They are refused with all the columns; so is one that is NULL."""
+    publish(owner, KeyValue("tones", ("type", "is_default"), "tone"))
+    with pytest.raises(errors.UniqueViolation, match=r'the type and is_default "blog, true" of tones comes twice'):
+        owner.execute("UPDATE tones SET is_default = true")
+    with pytest.raises(errors.UniqueViolation, match="a type and is_default of tones is NULL"):
+        owner.execute("UPDATE tones SET is_default = NULL WHERE tone = 'loud'")
+    assert document(owner, "own") == {"blog": {"true": "calm", "false": "loud"}, "email": {"true": None}}
 
 
 def test_a_key_that_is_null(owner: psycopg.Connection) -> None:
@@ -176,15 +199,33 @@ def test_publishing_again_replaces_it(owner: psycopg.Connection) -> None:
 
 
 def test_unpublishing(owner: psycopg.Connection) -> None:
-    """The document stays as it is; the function and the triggers are gone; twice is an error."""
+    """The document stays as it is; the function and the triggers are gone; twice does nothing."""
     publish(owner, KeyValue("settings"))
     unpublish(owner)
     owner.execute("DELETE FROM settings")
     assert document(owner, "own")["top_k"] == 5
     assert value(owner, "SELECT count(*) FROM pg_trigger WHERE tgrelid = 'settings'::regclass") == 0
     assert value(owner, SHAPE) == 0
-    with pytest.raises(sa.exc.DBAPIError, match='document "own" is not published with shapes'):
-        unpublish(owner)
+    unpublish(owner)
+    assert document(owner, "own")["top_k"] == 5
+
+
+@pytest.mark.parametrize("gone", ["DROP TABLE tones CASCADE", "ALTER TABLE tones DROP COLUMN tone CASCADE"])
+def test_a_table_that_is_dropped_all_the_same(owner: psycopg.Connection, gone: str) -> None:
+    """Its document's function goes with it: edits of the other tables are refused with the way out, which works."""
+    shapes = {"settings": KeyValue("settings"), "tones": Rows("tones", ["tone"])}
+    publish(owner, shapes)
+    owner.execute(gone.encode())
+    with pytest.raises(errors.UndefinedFunction, match=r'document "own": .*: it does not exist') as refused:
+        owner.execute("DELETE FROM settings")
+    way_out = re.search(r"SELECT \S+\(.*?\)", refused.value.diag.message_hint or "")
+    assert way_out
+    owner.execute(way_out.group().encode())
+    owner.execute("DELETE FROM settings")
+    assert document(owner, "own")["settings"]["top_k"] == 5
+    unpublish(owner)
+    publish(owner, {"settings": KeyValue("settings")})
+    assert document(owner, "own") == {"settings": {}}
 
 
 def test_a_published_column_is_not_dropped(owner: psycopg.Connection) -> None:
@@ -277,13 +318,13 @@ def test_what_makes_no_document(owner: psycopg.Connection, shapes: Any, complain
     ("shapes", "complaint"),
     [
         (KeyValue("nope"), 'relation "nope" does not exist'),
-        (KeyValue("settings", "nope"), "column t.nope does not exist"),
-        (KeyValue("settings", where={"nope": 1}), "column t.nope does not exist"),
+        (KeyValue("settings", "nope"), 'public.settings has no column "nope"'),
+        (KeyValue("settings", where={"nope": 1}), 'public.settings has no column "nope"'),
         (KeyValue("settings", where={"key": 1.5}), "operator does not exist|OPERATOR"),
     ],
 )
 def test_what_is_not_there(owner: psycopg.Connection, shapes: Any, complaint: str) -> None:
-    """PostgreSQL says what; nothing is left behind."""
+    """It is said what; nothing is left behind."""
     with pytest.raises(sa.exc.DBAPIError, match=complaint):
         publish(owner, shapes)
     assert value(owner, SHAPE) == 0

@@ -17,7 +17,7 @@ def adopt(
     *,
     publishes: Annotated[str, typer.Option(metavar="NAME", help="The document, for Client(document=NAME).")],
     key: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Publish rows by this key (default: the primary key)")
+        str | None, typer.Option(metavar="A,B", help="Publish rows by this key (default: the shortest, texts first)")
     ] = None,
     columns: Annotated[
         str | None, typer.Option(metavar="A,B", help="What is published of a row (default: everything but the key)")
@@ -41,8 +41,8 @@ def adopt(
         database,
         table,
         publishes=publishes,
-        key=key,
-        columns=None if columns is None else [column.strip() for column in columns.split(",")],
+        key=_listed(key),
+        columns=_listed(columns),
         function=function,
         schema=None if place == "public" else place,
     )
@@ -51,3 +51,7 @@ def adopt(
         output.print_json({"document": publishes, "table": table, "sql" if sql else "migration": text})
     else:
         output.raw(text.rstrip("\n"))
+
+
+def _listed(names: str | None) -> list[str] | None:
+    return None if names is None else [name.strip() for name in names.split(",")]
