@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import psycopg
 import pytest
+from autogenerating import run_function
 from commands import out, printed, refused
 from conftest import Connect, Psql
 from editing import FOREVER, eventually
 from psycopg.sql import SQL, Identifier
+from publishing import SHAPE, TABLES
 from sessions import document, value
-from test_autogenerate import run_function
-from test_shapes import SHAPE, TABLES
 from watching import TEMPLATES
 
 import hotconfig
