@@ -15,6 +15,7 @@ from benchmarks import big, dispatch, fanout, propagation, read, rest, startup, 
 from benchmarks.measure import Table
 from benchmarks.place import Place, place
 from benchmarks.report import Results, machine, show
+from benchmarks.trouble import table as trouble
 
 SUBJECTS: dict[str, Callable[[Place], Table]] = {
     "read": read.run,
@@ -26,30 +27,35 @@ SUBJECTS: dict[str, Callable[[Place], Table]] = {
     "dispatch": dispatch.run,
     "big": big.run,
 }
+NAMES = (*SUBJECTS, "trouble")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help=", ".join(SUBJECTS) + " (default: all)")
+    parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help=", ".join(NAMES) + " (default: all)")
     parser.add_argument("--database", metavar="CONNINFO", help="whose user may create databases (embedded)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the figures are written, too")
     given = parser.parse_args()
-    if unknown := set(given.subjects) - SUBJECTS.keys():
-        parser.error(f"no such subject: {', '.join(sorted(unknown))}; there are {', '.join(SUBJECTS)}")
+    if unknown := set(given.subjects).difference(NAMES):
+        parser.error(f"no such subject: {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
+    wanted = given.subjects or NAMES
     console = Console(width=None if sys.stdout.isatty() else 120)
-    tables = []
+    tables, in_trouble = [], None
     with place(given.database) as server:
         on = machine() | {"server": server.version}
         console.print(", ".join(f"{name} {what}" for name, what in on.items()), highlight=False)
         for name, run in SUBJECTS.items():
-            if name in (given.subjects or SUBJECTS):
+            if name in wanted:
                 began = time.monotonic()
                 tables.append(run(server))
                 show(console, tables[-1])
                 console.print(f"({time.monotonic() - began:.0f} s)", highlight=False)
+    if "trouble" in wanted:
+        in_trouble = trouble.run(postgres=given.database, progress=lambda cell: print(cell, file=sys.stderr))
+        trouble.show(console, in_trouble)
     if given.json is not None:
         given.json.parent.mkdir(parents=True, exist_ok=True)
-        given.json.write_bytes(TypeAdapter(Results).dump_json(Results(on, tables), indent=1))
+        given.json.write_bytes(TypeAdapter(Results).dump_json(Results(on, tables, in_trouble), indent=1))
     missed = [reach for table in tables for reach in table.reaches if not reach.met]
     console.print(f"{sum(len(table.reaches) for table in tables)} to reach, {len(missed)} not reached", highlight=False)
     return 0

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 
 from benchmarks.measure import Curve, Table
 from benchmarks.report import HEADINGS, Results, cells, reached
+from benchmarks.trouble.table import Trouble, notes
 
 DOCS = Path(__file__).parent.parent / "docs"
 PLOTS = "performance"
@@ -36,6 +37,8 @@ def main(path: str) -> None:
     parts = [ABOUT.format(machine=machine)]
     for table in results.tables:
         parts += section(table)
+    if results.trouble is not None:
+        parts += in_trouble(results.trouble)
     (DOCS / "performance.md").write_text("\n".join(parts), encoding="utf-8")
 
 
@@ -54,6 +57,17 @@ def section(table: Table) -> Iterator[str]:
         yield plot(table.title, f"Percentiles of {table.title}", partial(percentiles, table))
     for curve in table.curves:
         yield plot(curve.name, f"Cost against size: {curve.name}", partial(sizes, curve))
+
+
+def in_trouble(trouble: Trouble) -> Iterator[str]:
+    yield f"## {trouble.title}\n"
+    yield row(("", *(f"{title} {number}" for title, number in trouble.columns.items())))
+    yield row("---" for _ in range(1 + len(trouble.columns)))
+    for line in trouble.lines:
+        yield row((line.title, *(cell.text for cell in line.cells.values())))
+    yield ""
+    yield from (f"- {text[0].upper()}{text[1:]}" for text in notes(trouble))
+    yield ""
 
 
 def row(cells: Iterator[str] | tuple[str, ...]) -> str:

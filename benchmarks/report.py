@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from benchmarks.measure import Figure, Table
+from benchmarks.trouble.table import Trouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Results:
 
     machine: dict[str, str]
     tables: list[Table]
+    trouble: Trouble | None = None
 
 
 def machine() -> dict[str, str]:
