@@ -1,8 +1,8 @@
 # make demo        watch an edit reach a running agent
 # make test        set up .venv, lint, check types, run the tests
 # make coverage    run the tests, and show what they leave out
-# make check       lint, tests with coverage, what is shipped, load, the examples, and the tests on the other PostgreSQLs
-#                  and Pythons
+# make check       lint, tests with coverage, what is shipped, load, the peers of the benchmarks, the examples, and the
+#                  tests on the other PostgreSQLs and Pythons
 # make examples    run the tests of the applications in examples/
 # make dist        build what is shipped, and try it in an empty environment
 # make load        500 clients, a subscriber that blocks, 10,000 of them, 100,000 changes: figures, in five minutes
@@ -19,7 +19,7 @@ MAKEFLAGS += --no-print-directory
 # More workers than two processors, since a test waits for most of its time; none idle while another has tests left.
 PYTEST = pytest -q -n 4 --dist worksteal
 
-.PHONY: demo test lint coverage reference bench reliability check chaos load dist examples matrix clean
+.PHONY: demo test lint coverage reference bench peers reliability check chaos load dist examples matrix clean
 
 demo: .venv-demo/installed
 	.venv-demo/bin/hotconfig demo
@@ -57,8 +57,12 @@ bench: .venv-bench/installed
 # Who it is measured against has an environment apart: it is much, and need not agree with what the tests need.
 .venv-bench/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-bench
-	.venv-bench/bin/pip install --quiet --editable '.[embedded,bench]'
+	.venv-bench/bin/pip install --quiet --editable '.[embedded,bench,dev]'
 	touch $@
+
+# That each of them is used as it wants to be, which needs no measuring.
+peers: .venv-bench/installed
+	.venv-bench/bin/pytest -q tests/test_benchmark_peers.py tests/test_trouble.py
 
 reliability: .venv/installed
 	.venv/bin/python docs/reliability.py
@@ -70,7 +74,7 @@ reliability: .venv/installed
 	touch $@
 
 check: lint
-	$(MAKE) coverage dist load examples matrix
+	$(MAKE) coverage dist load peers examples matrix
 
 # The wheel is built from the sdist, as others would.
 dist: .venv/installed
