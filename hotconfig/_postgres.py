@@ -39,21 +39,21 @@ PROBE = 1.0  # seconds for a notification to pass a pooler
 BACK_OFF = 0.1, 30.0  # seconds: first and longest bound of the random wait before the next connect
 STABLE = 30.0  # seconds of a connection's life after which the back-off begins anew
 
+# SET, which needs no plan, where set_config() would: a start waits for it.
 SETTINGS = """
-    SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false),
-           pg_catalog.set_config('idle_session_timeout', '0', false),
-           pg_catalog.set_config('lock_timeout', '4s', false),
-           pg_catalog.set_config('plan_cache_mode', 'force_generic_plan', false),  -- what is prepared is planned once
-           pg_catalog.set_config('statement_timeout', '0', false),  -- a large document over a thin line takes its time
-           pg_catalog.set_config('tcp_keepalives_idle', '30', false),
-           pg_catalog.set_config('tcp_user_timeout', '30000', false)
+    SET search_path = pg_catalog, pg_temp;
+    SET idle_session_timeout = 0;
+    SET lock_timeout = '4s';
+    SET plan_cache_mode = force_generic_plan;  -- what is prepared is planned once
+    SET statement_timeout = 0;  -- a large document over a thin line takes its time
+    SET tcp_keepalives_idle = 30;
+    SET tcp_user_timeout = 30000
 """
 # Qualified, since behind a pooler the search_path is whatever it is: there anybody who may create functions in it could
 # have a better match called.
 LOOK = SQL("""
     SELECT s.version, s.token, d.version, d.token,
-           (d.version, d.token) IS NOT DISTINCT FROM ($3::bigint, $4::uuid),
-           CASE WHEN (d.version, d.token) IS DISTINCT FROM ($3::bigint, $4::uuid)
+           CASE WHEN d.token IS DISTINCT FROM $3::uuid
                 THEN d.document || pg_catalog.jsonb_build_object('version', d.version) END,
            EXISTS (SELECT FROM pg_catalog.pg_listening_channels() AS c WHERE c = $2)
     FROM {schema}.config_state s LEFT JOIN {schema}.config_documents d ON d.name = $1
@@ -170,12 +170,12 @@ def _left(deadline: float, at_most: float = ANSWER) -> float:
 
 def _look(wire: Wire, known: Known, standby: bool, polling: str | None, deadline: float) -> Beat:
     """The newest version, and the document if it is another one than ours."""
-    ours = known.document_version, known.document_token
+    ours = known.document_token
     timeout = _left(deadline)
-    rows = wire.query(known.look, known.document, known.channel, *ours, timeout=timeout, until=deadline)
+    rows = wire.query(known.look, known.document, known.channel, ours, timeout=timeout, until=deadline)
     if not rows:
         raise Refused("", "config_state is empty")
-    version_, token, document_version, document_token, same, json, listening = rows[0]
+    version_, token, document_version, token_, json, listening = rows[0]
     version = int(version_ or 0)
     if polling is None and listening != b"t":
         raise Lost("the session does not listen any more")
@@ -185,11 +185,12 @@ def _look(wire: Wire, known: Known, standby: bool, polling: str | None, deadline
     rewound = version < known.version or (version == known.version and token != known.token)
     moved_back = int(document_version or 0) < int(known.document_version or 0)
     known.version, known.token = version, token or b""
-    if same == b"t" and known.asked:
+    document_token = None if token_ is None else token_.decode()
+    if document_token == ours and known.asked:
         return Beat(version=version, polling=polling, rewound=rewound)
     known.asked = True
     known.document_version = None if document_version is None else document_version.decode()
-    known.document_token = None if document_token is None else document_token.decode()
+    known.document_token = document_token
     return Published(
         version=version,
         polling=polling,
@@ -208,12 +209,12 @@ def _listen(wire: Wire, known: Known, stop: Stop, deadline: float) -> str | None
             "a connection pooler in transaction mode swallows notifications; "
             "connect to the server itself or to a pool in session mode"
         )
-    wire.query(SETTINGS, timeout=_left(deadline))
-    listen = f"LISTEN {Identifier(known.channel).as_string()}"
+    listen = f"{SETTINGS}; LISTEN {Identifier(known.channel).as_string()}"
     try:
         wire.query(listen, timeout=_left(deadline))
     except Refused as refused:
         if refused.sqlstate == "25006":
+            wire.query(SETTINGS, timeout=_left(deadline))
             return "a standby does not pass notifications on"
         if refused.sqlstate != "58P01":
             raise

@@ -85,7 +85,7 @@ class Wire:
         return (self._pgconn.parameter_status(name.encode()) or b"").decode()
 
     def query(self, statement: str, *params: str | None, timeout: float, until: float = math.inf) -> list[Row]:
-        """Run one statement. Parameters and results are text.
+        """Run one statement, or without parameters several, as one transaction. Parameters and results are text.
 
         An answer may be silent for `timeout` seconds: a large one over a thin line takes its time, but it comes. It
         has to be whole at `until`, on the monotonic clock.
@@ -98,6 +98,8 @@ class Wire:
         values = [None if p is None else p.encode() for p in params]
         if name := self._prepared.get(statement):
             return self._ask(lambda: self._pgconn.send_query_prepared(name, values), timeout, until)
+        if not values:
+            return self._ask(lambda: self._pgconn.send_query(statement.encode()), timeout, until)
         return self._ask(lambda: self._pgconn.send_query_params(statement.encode(), values), timeout, until)
 
     def prepare(self, statement: str, *, timeout: float) -> None:
