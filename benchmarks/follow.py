@@ -16,7 +16,7 @@ import hotconfig
 
 # As text, since Pydantic reads that at once, and psycopg would make a dict of it first.
 DOCUMENT = """
-    SELECT (document || jsonb_build_object('version', version))::text FROM config_documents WHERE name = 'active'
+    SELECT (document || jsonb_build_object('version', version))::text FROM public.config_documents WHERE name = 'active'
 """
 
 

@@ -67,6 +67,8 @@ class Table:
     about: str
     figures: list[Figure] = field(default_factory=list)
     reaches: list[Reach] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What the figures do not say by themselves, such as why something is not reached."""
     left_out: list[str] = field(default_factory=list)
     curves: list[Curve] = field(default_factory=list)
 

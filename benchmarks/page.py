@@ -53,6 +53,7 @@ def section(table: Table) -> Iterator[str]:
     yield from (f"- {line}" for line in reached(table))
     yield from (f"- left out: {line}" for line in table.left_out)
     yield ""
+    yield from (f"{line}\n" for line in table.notes)
     if table.title in DISTRIBUTED:
         yield plot(table.title, f"Percentiles of {table.title}", partial(percentiles, table))
     for curve in table.curves:

@@ -78,6 +78,8 @@ def show(console: Console, table: Table) -> None:
     console.print(grid)
     for line in reached(table):
         console.print(line, style="" if line.endswith(": reached") else "red", highlight=False)
+    for line in table.notes:
+        console.print(line, highlight=False)
     for line in table.left_out:
         console.print(f"left out: {line}", highlight=False)
     console.print()

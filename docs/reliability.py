@@ -28,6 +28,12 @@ A time is from the edit, or from when the server answers again, until the client
 [promises](design.md#promises) give the bounds; the tests' heartbeat is 1 s, where the default is 10 s.
 """
 
+STALENESS = """\
+Staleness is for how long a process had not seen the newest version when it saw it, whatever was in the way: faults come
+one upon the other here, and a process that is frozen, or cannot reach its server, sees nothing. That all arrive within
+the promised time after the last fault is checked, and would be a violation.
+"""
+
 
 class Record:
     """A pytest plugin: the outcome of every run of every test, and the times that its fixture `within` kept."""
@@ -119,6 +125,7 @@ def main() -> int:
         "## How long it takes\n",
         *times(record),
         "\n## Random edits and random faults\n",
+        STALENESS,
         *chaos,
         *(["## Load\n", *load] if load else []),
         "## What else holds",
