@@ -5,46 +5,31 @@ Every check reads in a transaction of its own, and changes nothing.
 
 from __future__ import annotations
 
-import functools
-import os
 import secrets
 import shlex
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
-from typing import Literal
 
 import psycopg
 from psycopg.sql import SQL, Identifier
 
 from hotconfig import _fleet, migrations
 from hotconfig import conninfo as _conninfo
-from hotconfig._content import ACTIVE, PROFILE, missing, parse
-from hotconfig._drift import drifted_documents, drifted_profiles
-from hotconfig._engine import BEGIN, connect, engine, translated, translation
+from hotconfig._content import ACTIVE, PROFILE
+from hotconfig._documents import default, documents, profiles
+from hotconfig._engine import connect, translation
+from hotconfig._place import OK, SETTINGS, Check, Finding, Place, State, Told, in_transaction
 from hotconfig._shipped import qualified
 from hotconfig._triggers import broken
-from hotconfig.conninfo import Conninfo, Target
-from hotconfig.errors import HotConfigError, InvalidConfig
+from hotconfig.conninfo import Conninfo
+from hotconfig.errors import HotConfigError
 from hotconfig.models import Base
-from hotconfig.profile import ProfileConfig
-
-State = Literal["ok", "warning", "failure"]
 
 OLDEST = 14
 PUBLISHED = ("config_documents", "config_state", "config_history")
-SETTINGS = ("config_profiles", "config_ai_infra", "config_genie_spaces", "config_mlflow", "config_prompts")
 TABLES = {"config_state", "config_dirty", *Base.metadata.tables}
-PATIENCE = "10s"  # for a statement
 PROBE = 2.0  # seconds for a notification to come back, or for processes to follow
-
-NAMES = "SELECT name FROM {} WHERE document IS NOT NULL"
-# Documents of one's own that no table is watched for.
-BY_HAND = """
-    SELECT name FROM {} WHERE document IS NOT NULL AND name <> 'active' AND name NOT LIKE 'profile/%%'
-    EXCEPT SELECT document FROM {} ORDER BY 1
-"""
 
 WHY = {
     "connection": "without the database a new process does not start, and a running one serves its last snapshot",
@@ -60,49 +45,6 @@ WHY = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What a check found."""
-
-    check: str
-    state: State
-    text: str
-    why: str
-    """Why it matters."""
-    mend: str
-    """The command that mends it; '' if it is ok."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """What is looked at."""
-
-    connection: psycopg.Connection
-    target: Target
-    schema: str
-
-    def name(self, table: str) -> str:
-        return qualified(table, None if self.schema == "public" else self.schema)
-
-    def command(self, verb: str) -> str:
-        return f"hotconfig {verb}" + ("" if self.schema == "public" else f" --schema {shlex.quote(self.schema)}")
-
-    def may(self, privilege: str, *tables: str) -> bool:
-        """Whether the session's role has it on all of them."""
-        row = self.connection.execute(
-            "SELECT has_schema_privilege(n.oid, 'USAGE') AND bool_and(has_table_privilege(c.oid, %s))"
-            " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-            " WHERE n.nspname = %s AND c.relname = ANY (%s) GROUP BY n.oid",
-            [privilege, self.schema, list(tables)],
-        ).fetchone()
-        return bool(row and row[0])
-
-
-Told = tuple[State, str, str]  # state, text, mend
-Check = Callable[[Place], Told]
-OK: State = "ok"
-
-
 def findings(conninfo: Conninfo | None = None, *, schema: str | None = None) -> Iterator[Finding]:
     """Every check's finding, as it is made. Raises ValueError for a malformed argument, and nothing else."""
     target, schema = _conninfo.resolve(conninfo), _conninfo.schema_name(schema)
@@ -116,33 +58,19 @@ def findings(conninfo: Conninfo | None = None, *, schema: str | None = None) -> 
         place = Place(connection, target, schema)
         yield Finding("connection", OK, str(target), WHY["connection"], "")
         for first in (_server, _migrated):
-            finding = _checked(place, _in_transaction(first))
+            finding = _checked(place, in_transaction(first))
             yield finding
             if finding.state == "failure":
                 return
-        privileges = _checked(place, _in_transaction(_privileges))
+        privileges = _checked(place, in_transaction(_privileges))
         yield privileges
-        yield _checked(place, _in_transaction(_triggers))
+        yield _checked(place, in_transaction(_triggers))
         if privileges.state != "failure":
             # Two of them need a second connection, which a pooler may not give to whoever is in a transaction.
-            for check in (_documents, _in_transaction(_default), _in_transaction(_profiles)):
+            for check in (documents, in_transaction(default), in_transaction(profiles)):
                 yield _checked(place, check)
         yield _checked(place, _notifications)
-        yield _checked(place, _in_transaction(_processes))
-
-
-def _in_transaction(check: Check) -> Check:
-    """A check that reads one state of the database, and cannot change it."""
-
-    @functools.wraps(check)
-    def checked(place: Place) -> Told:
-        with place.connection.transaction():
-            place.connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            place.connection.execute(BEGIN)
-            place.connection.execute("SELECT set_config('statement_timeout', %s, true)", [PATIENCE])
-            return check(place)
-
-    return checked
+        yield _checked(place, in_transaction(_processes))
 
 
 def _checked(place: Place, check: Check) -> Finding:
@@ -162,7 +90,7 @@ def _server(place: Place) -> Told:
     text = f"PostgreSQL {place.connection.info.parameter_status('server_version')}"
     if version < OLDEST * 10_000:
         return "failure", text, f"use PostgreSQL {OLDEST} or newer"
-    if _value(place, "SELECT pg_is_in_recovery()"):
+    if place.value("SELECT pg_is_in_recovery()"):
         return "warning", f"{text}, a standby: it takes no edits", "name the primary, or all hosts, in the address"
     return OK, text, ""
 
@@ -192,8 +120,8 @@ def _migrated(place: Place) -> Told:
 
 
 def _privileges(place: Place) -> Told:
-    role = str(_value(place, "SELECT quote_ident(current_user)"))
-    known = _value(place, "SELECT count(*) FROM pg_roles WHERE rolname = ANY (%s)", [*migrations.ROLES])
+    role = str(place.value("SELECT quote_ident(current_user)"))
+    known = place.value("SELECT count(*) FROM pg_roles WHERE rolname = ANY (%s)", [*migrations.ROLES])
     reads = place.may("SELECT", *PUBLISHED)
     edits = reads and all(place.may(each, *SETTINGS) for each in ("SELECT", "INSERT", "UPDATE", "DELETE"))
     if known != len(migrations.ROLES):
@@ -210,8 +138,8 @@ def _privileges(place: Place) -> Told:
 
 
 def _triggers(place: Place) -> Told:
-    if _value(place, "SHOW session_replication_role") == "replica":
-        role = _value(place, "SELECT quote_ident(session_user)")
+    if place.value("SHOW session_replication_role") == "replica":
+        role = place.value("SELECT quote_ident(session_user)")
         text = "session_replication_role is replica here: no trigger fires"
         return "failure", text, f"ALTER ROLE {role} RESET session_replication_role;"
     sources = place.may("SELECT", "config_sources")
@@ -221,84 +149,6 @@ def _triggers(place: Place) -> Told:
         return "failure", ", ".join(found.names), " ".join(mends)
     own = "" if sources else "; this role may not see which tables of yours are watched"
     return OK, f"{found.expected} triggers are there and enabled{own}", ""
-
-
-def _documents(place: Place) -> Told:
-    if not place.may("SELECT", *SETTINGS, "config_sources"):
-        text = "not compared with the tables, which this role may not read"
-        return "warning", text, "run doctor as a member of hotconfig_editor"
-    with translated(place.target, place.schema, "hotconfig_editor"):
-        drifted = drifted_profiles(engine(place.target, place.schema), PATIENCE)
-    return _in_transaction(functools.partial(_own_documents, drifted=drifted))(place)
-
-
-def _own_documents(place: Place, *, drifted: list[str]) -> Told:
-    own, errors = drifted_documents(place.connection, place.schema)
-    # A superuser may everything: there it is the function that may not. One that writes may do so at a commit.
-    denied = psycopg.errors.ReadOnlySqlTransaction, psycopg.errors.InsufficientPrivilege
-    tried = denied[:1] if _value(place, "SHOW is_superuser") == "on" else denied
-    unknown = [name for name, error in errors.items() if isinstance(error, tried)]
-    raising = [f"{name} ({error.diag.message_primary})" for name, error in errors.items() if name not in unknown]
-    texts, mends = [], []
-    if drifted or own:
-        texts.append(f"not as their tables: {', '.join([*drifted, *own])}")
-        mends.append(f"SELECT {place.name('config_touch')}();  -- `hotconfig doctor --fix` does that")
-    if raising:
-        texts.append(f"cannot be built, so that edits of their tables are refused: {', '.join(raising)}")
-        way_out = f"SELECT {place.name('config_unwatch_document')}(document);"
-        mends.insert(0, f"correct the function or its rows; {way_out} lets edits through unpublished")
-    if texts:
-        return "failure", "; ".join(texts), "; then ".join(mends)
-    if unknown:
-        text = f"as their tables, but this role cannot build {', '.join(unknown)}"
-        return "warning", text, "run doctor as a member of hotconfig_owner"
-    statement = SQL(BY_HAND).format(
-        Identifier(place.schema, "config_documents"), Identifier(place.schema, "config_sources")
-    )
-    by_hand = [row[0] for row in place.connection.execute(statement)]
-    # Who publishes by hand means it; who let a table go at night may have forgotten.
-    return OK, "as their tables" + (f"; made from none: {', '.join(by_hand)}" if by_hand else ""), ""
-
-
-def _default(place: Place) -> Told:
-    wanted = os.environ.get("HOTCONFIG_PROFILE", "").strip()
-    if wanted and _document(place, PROFILE + wanted) is None:
-        return (
-            "failure",
-            f"HOTCONFIG_PROFILE: {missing(PROFILE + wanted)}",
-            "correct HOTCONFIG_PROFILE; `hotconfig profiles` lists what there is",
-        )
-    document = _document(place, ACTIVE)
-    if document is None:
-        documents = Identifier(place.schema, "config_documents")
-        names = {row[0] for row in place.connection.execute(SQL(NAMES).format(documents))}
-        if names and not any(name.startswith(PROFILE) for name in names):
-            return OK, "no profiles, but documents of your own", ""
-        return "failure", "no profile is the default one", place.command("init")
-    try:
-        config = parse(ProfileConfig, document, ACTIVE)
-    except InvalidConfig as error:
-        return "failure", str(error), f"{place.command('set PATH=VALUE')}, or {place.command('rollback')}"
-    return OK, f'profile "{config.profile.name}" at version {config.version}', ""
-
-
-def _profiles(place: Place) -> Told:
-    table = Identifier(place.schema, "config_documents")
-    rows = place.connection.execute(
-        SQL(
-            "SELECT name, document::text FROM {} WHERE name LIKE 'profile/%' AND document IS NOT NULL ORDER BY name"
-        ).format(table)
-    ).fetchall()
-    wrong = []
-    for name, document in rows:
-        try:
-            parse(ProfileConfig, document.encode(), name)
-        except InvalidConfig as error:
-            wrong.append((name.removeprefix(PROFILE), str(error)))
-    if wrong:
-        mend = place.command(f"set --profile {shlex.quote(wrong[0][0])} PATH=VALUE")
-        return "warning", " ".join(text for _, text in wrong), mend
-    return OK, f"{len(rows)} validate" if len(rows) != 1 else "1 validates", ""
 
 
 def _notifications(place: Place) -> Told:
@@ -311,7 +161,7 @@ def _notifications(place: Place) -> Told:
     with closing(connect(place.target, autocommit=True)) as other:
         other.execute(SQL("NOTIFY {}").format(probe))
     came = list(listener.notifies(timeout=PROBE, stop_after=1))
-    pooled = _value(place, "SELECT pg_backend_pid()") != listener.info.backend_pid
+    pooled = place.value("SELECT pg_backend_pid()") != listener.info.backend_pid
     listener.execute(SQL("UNLISTEN {}").format(probe))
     if came:
         return OK, "arrive" + (", through a pooler in session mode" if pooled else ""), ""
@@ -340,20 +190,8 @@ def _processes(place: Place) -> Told:
 
 
 def _members(place: Place) -> list[_fleet.Member]:
-    newest = _value(place, f"SELECT version FROM {qualified('config_state', place.schema)}")
+    newest = place.value(f"SELECT version FROM {qualified('config_state', place.schema)}")
     place.connection.execute("SELECT pg_stat_clear_snapshot()")
     entries = [row[0] for row in place.connection.execute(_fleet.REGISTRY)]
     known = newest if isinstance(newest, int) else 0
     return [member for _, member in _fleet.members(entries, place.schema, known)]
-
-
-def _document(place: Place, name: str) -> bytes | None:
-    table = Identifier(place.schema, "config_documents")
-    statement = "SELECT (document || jsonb_build_object('version', version))::text FROM {} WHERE name = %s"
-    row = place.connection.execute(SQL(statement).format(table), [name]).fetchone()
-    return None if row is None or row[0] is None else row[0].encode()
-
-
-def _value(place: Place, statement: str, *params: object) -> object:
-    row = place.connection.execute(statement.encode(), params or None).fetchone()
-    return row[0] if row else None

@@ -9,8 +9,8 @@ from psycopg.sql import SQL, Identifier
 
 from hotconfig import conninfo as _conninfo
 from hotconfig._content import missing, parse
-from hotconfig._doctor import OK, Finding
 from hotconfig._engine import connect, translation
+from hotconfig._place import OK, Finding
 from hotconfig.conninfo import Conninfo
 from hotconfig.errors import HotConfigError
 from hotconfig.snapshot import Snapshot

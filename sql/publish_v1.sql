@@ -112,8 +112,13 @@ BEGIN
     -- seen this transaction then gets 40001 instead of publishing a document without its edit.
     UPDATE @extschema@.config_state SET version = version
     RETURNING version, token,
-              txid IS NOT DISTINCT FROM pg_current_xact_id() AND began IS NOT DISTINCT FROM transaction_timestamp() AS ours
+              txid IS NOT DISTINCT FROM pg_current_xact_id() AND began IS NOT DISTINCT FROM transaction_timestamp() AS ours,
+              EXISTS (SELECT FROM pg_subscription_rel WHERE srrelid = config_state.tableoid) AS replicated
     INTO STRICT state;
+    IF state.replicated THEN
+        RAISE EXCEPTION 'configuration is replicated to this server from another one'
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Edit it there.';
+    END IF;
 
     -- Without the DELETE an edit after SET CONSTRAINTS ALL IMMEDIATE would find its mark already there, and be lost.
     WITH taken AS (

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hotconfig._doctor import Finding, findings
+from hotconfig._doctor import findings
+from hotconfig._place import Finding
 
 
 def found(url: str, check: str, schema: str | None = None) -> Finding:

@@ -4,7 +4,7 @@
     ```sql                      runs in psql, on the database that the page's shell would use
     ```console                  `$ ` commands run in one bash; `&` leaves one running until the end of the page;
                                 a comment says the exit code, `# exit code 1`, unless it is 0
-    ```anything title="x.py"    is saved as that file, which a later block uses
+    ```anything title="x.py"    is saved as that file, which a later block uses, or a test of the page's own
     ```text, ```pyi             is for the eye
 
 Each line that a console block shows must come, in whatever order; `...` in it stands for anything.
@@ -195,7 +195,14 @@ def run(page: Path) -> None:
                 case other:
                     raise AssertionError(f"{where}: nothing runs {other!r}; give it a title, and use it later")
             unused = {title: where for title, where in unused.items() if not _uses(block, title)}
-        assert not unused, f"no later block uses {unused}"
+        unused = {title: where for title, where in unused.items() if not _tested(page, title)}
+        assert not unused, f"no later block, and no test of the page's own, uses {unused}"
+
+
+def _tested(page: Path, title: str) -> bool:
+    """Whether a test of its own uses the file, for what cannot run here."""
+    tests = [test.read_text("utf-8") for test in Path(__file__).parent.glob("test_*.py")]
+    return any(page.name in test and f'"{title}"' in test for test in tests)
 
 
 def _uses(block: Block, title: str) -> bool:

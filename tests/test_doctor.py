@@ -217,7 +217,7 @@ def test_a_standby(own_server: Server) -> None:
 
 def test_a_locked_table(database: str, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     """A check that cannot end says so, and the others go on."""
-    monkeypatch.setattr("hotconfig._doctor.PATIENCE", "200ms")
+    monkeypatch.setattr("hotconfig._place.PATIENCE", "200ms")
     other = connect(autocommit=False)
     other.execute("LOCK TABLE config_documents")
     told = {each.check: each for each in findings(database)}

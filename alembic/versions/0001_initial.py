@@ -11,7 +11,10 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-FILES = ("tables_v1", "publish_v1", "history_v1", "watch_v1", "shapes_v1", "profiles_v1", "closed_v1", "roles_v1")
+FILES = (
+    *("tables_v1", "publish_v1", "history_v1", "watch_v1", "shapes_v1", "profiles_v1", "regions_v1"),
+    *("closed_v1", "roles_v1"),
+)
 
 
 def upgrade() -> None:

@@ -18,7 +18,7 @@ from hotconfig.errors import HotConfigError
 from hotconfig.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from hotconfig._doctor import Finding
+    from hotconfig._place import Finding
 
 STYLES = {"ok": "green", "warning": "yellow", "failure": "bold red"}
 
