@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
+from hotconfig import embedded
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from youtube_talker import database, hot, migrations, run
 from youtube_talker.models import Chunk, Conversation, Transcript, User
@@ -60,14 +62,26 @@ def talker(url: str) -> Iterator[None]:
 
 
 @pytest.fixture
-async def engine(url: str) -> AsyncIterator[None]:
-    """Sessions can be opened."""
-    async with database.opened():
-        yield
+def edit(url: str) -> Callable[[str], None]:
+    """Run SQL as somebody else does, with psql."""
+    psql = [str(embedded.bin_path() / "psql"), "-Xq", "-v", "ON_ERROR_STOP=1", url]
+
+    def edit(statements: str) -> None:
+        done = subprocess.run(psql, input=statements, check=False, capture_output=True, text=True, timeout=PATIENCE)
+        assert (done.returncode, done.stderr) == (0, "")
+
+    return edit
 
 
 @pytest.fixture
-async def session(engine: None) -> AsyncIterator[AsyncSession]:
+async def engine(url: str) -> AsyncIterator[AsyncEngine]:
+    """Sessions can be opened."""
+    async with database.opened() as engine:
+        yield engine
+
+
+@pytest.fixture
+async def session(engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
     async with database.transaction() as session:
         yield session
 
