@@ -57,7 +57,8 @@ def test_an_update_of_a_template(talker: None, edit: Edit) -> None:
 def test_a_new_section_is_ignored(talker: None, edit: Edit) -> None:
     """Until a version of the application knows it; nor does a key of the table pose as a template, or as a section."""
     edit("""
-        INSERT INTO config (key, value) VALUES ('llm.model', '"small"'), ('rag', '1'), ('templates.blog', '"x"');
+        INSERT INTO config (key, value)
+        VALUES ('llm.model', '"small"'), ('rag', '1'), ('templates.blog', '"x"'), ('version.x', '1'), ('', '1');
         UPDATE config SET value = '3' WHERE key = 'rag.top_k';
     """)
     client.wait_for(until=lambda cfg: cfg.rag.top_k == 3, timeout=PATIENCE)

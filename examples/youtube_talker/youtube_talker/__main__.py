@@ -6,6 +6,7 @@ from typing import Annotated
 
 import hotconfig
 import typer
+from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
 cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -36,8 +37,9 @@ def main() -> None:
     """Say what is wrong in one line."""
     try:
         cli()
-    except (hotconfig.HotConfigError, DBAPIError, ValueError, OSError) as error:
-        raise SystemExit(f"error: {' '.join(str(error).split())}") from None
+    except (hotconfig.HotConfigError, CommandError, DBAPIError, ValueError, OSError) as error:
+        what = error.orig if isinstance(error, DBAPIError) else error  # without the statement
+        raise SystemExit(f"error: {' '.join(str(what).split())}") from None
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import asyncio
 
 import sqlalchemy as sa
 from alembic import context
+from alembic.util import CommandError
 from hotconfig import migrations  # noqa: F401  # op.publish_document, and autogenerate sees what is published
 
 from youtube_talker import database
@@ -16,6 +17,8 @@ ALONE = "SELECT set_config('search_path', quote_ident(current_schema()), true)"
 
 
 def run(connection: sa.Connection) -> None:
+    if connection.dialect.default_schema_name is None:
+        raise CommandError("no schema of the search_path exists: CREATE SCHEMA first")
     connection.execute(sa.text(ALONE))
     context.configure(connection=connection, target_metadata=Base.metadata, compare_server_default=True)
     with context.begin_transaction():

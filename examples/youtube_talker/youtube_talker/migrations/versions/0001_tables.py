@@ -14,22 +14,23 @@ depends_on = None
 TABLES = ("config", "users", "conversations", "sessions", "templates", "transcripts", "chunks", "messages")
 UPDATED = ("config", "users", "conversations", "templates")
 
-# Of the schema that the table is in, whatever the search_path of whoever writes a message.
-FUNCTIONS = """
+SET_UPDATED_AT = """
     CREATE FUNCTION set_updated_at() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         NEW.updated_at := clock_timestamp();
         RETURN NEW;
     END
-    $$;
-
+    $$
+"""
+# Of the schema that the messages are in, whatever the search_path of whoever writes one.
+TOUCH_CONVERSATION = """
     CREATE FUNCTION touch_conversation() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
-        EXECUTE format('UPDATE %I.conversations SET updated_at = clock_timestamp() WHERE id = $1', TG_TABLE_SCHEMA)
-        USING NEW.conversation_id;
+        EXECUTE 'UPDATE ' || quote_ident(TG_TABLE_SCHEMA) || '.conversations'
+                ' SET updated_at = clock_timestamp() WHERE id = $1' USING NEW.conversation_id;
         RETURN NULL;
     END
-    $$;
+    $$
 """
 
 
@@ -155,7 +156,8 @@ def upgrade() -> None:
     op.create_index("ix_messages_conversation_id", "messages", ["conversation_id"])
     op.create_index("ix_messages_created_at", "messages", ["created_at"])
     op.create_index("ix_messages_metadata", "messages", ["metadata"], postgresql_using="gin")
-    op.execute(FUNCTIONS)
+    op.execute(SET_UPDATED_AT)
+    op.execute(TOUCH_CONVERSATION)
     for table in UPDATED:
         op.execute(
             f"CREATE TRIGGER set_updated_at BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION set_updated_at()"
