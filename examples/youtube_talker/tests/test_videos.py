@@ -131,6 +131,8 @@ async def test_a_template_of_ones_own(session: AsyncSession, user: User) -> None
     assert await templates.get_template("blog", user.id) is second
     first.is_default = True
     await session.flush()
+    second.template_content = default.template_content = "changed later"
+    await session.flush()
     assert await templates.get_template("blog", user.id) is first
     assert await templates.get_template("blog", uuid4()) is default
     assert await templates.get_template("blog") is default
