@@ -1,5 +1,6 @@
-"""What the application asks its database, a class for each table. Each works in the session that it is given, whose
-owner commits.
+"""What the application asks its database, a class for each table.
+
+Each works in the session that it is given, whose owner commits.
 
 Missing rows are None. What a constraint refuses raises `sqlalchemy.exc.IntegrityError` where it is written.
 """
