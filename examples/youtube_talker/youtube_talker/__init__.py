@@ -1,0 +1,1 @@
+"""Writes posts from the transcripts of videos; how it does is hot configuration."""
