@@ -91,8 +91,9 @@ dist: .venv/installed
 
 # Each in an environment of its own, as the application that it is.
 examples:
-	$(PYTHON) examples slide_agent test
-	$(PYTHON) examples youtube_talker test
+	for each in examples/*/pyproject.toml; do \
+		$(PYTHON) examples "$$(basename "$$(dirname "$$each")")" test || exit 1; \
+	done
 
 load: .venv/installed
 	.venv/bin/python -m tests.load
@@ -128,5 +129,5 @@ matrix:
 
 clean:
 	rm -rf .venv .venv-* dist build .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
-	rm -rf examples/*/.mypy_cache examples/*/.pytest_cache
+	rm -rf examples/*/.mypy_cache examples/*/.pytest_cache examples/*/.coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

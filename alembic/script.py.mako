@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlalchemy as sa  # noqa: F401  # autogenerate may use it
 from alembic import op
 ${imports if imports else ""}
 revision = ${repr(up_revision)}
