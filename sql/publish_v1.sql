@@ -27,24 +27,26 @@ $$;
 -- from OLD. A row that moves between profiles marks both.
 CREATE FUNCTION @extschema@.config_mark_profile() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    was integer;
+    is_ integer;
 BEGIN
     IF TG_OP = 'TRUNCATE' THEN
         PERFORM @extschema@.config_mark('profiles'::text, NULL::jsonb);
         RETURN NULL;
     END IF;
-    IF TG_OP <> 'INSERT' THEN
-        IF TG_ARGV[0] = 'id' THEN
-            PERFORM @extschema@.config_mark('profile ' || OLD.id, NULL::jsonb);
-        ELSE
-            PERFORM @extschema@.config_mark('profile ' || OLD.profile_id, NULL::jsonb);
-        END IF;
+    IF TG_ARGV[0] = 'id' THEN
+        was := OLD.id;
+        is_ := NEW.id;
+    ELSE
+        was := OLD.profile_id;
+        is_ := NEW.profile_id;
     END IF;
-    IF TG_OP <> 'DELETE' THEN
-        IF TG_ARGV[0] = 'id' THEN
-            PERFORM @extschema@.config_mark('profile ' || NEW.id, NULL::jsonb);
-        ELSE
-            PERFORM @extschema@.config_mark('profile ' || NEW.profile_id, NULL::jsonb);
-        END IF;
+    IF was IS NOT NULL THEN
+        PERFORM @extschema@.config_mark('profile ' || was, NULL::jsonb);
+    END IF;
+    IF is_ IS DISTINCT FROM was AND is_ IS NOT NULL THEN
+        PERFORM @extschema@.config_mark('profile ' || is_, NULL::jsonb);
     END IF;
     RETURN NULL;
 END
