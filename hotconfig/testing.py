@@ -63,8 +63,11 @@ def databases(
 ) -> Iterator[Callable[[], AbstractContextManager[str]]]:
     """Within, a PostgreSQL of its own, and of it as many databases as wanted: all alike, each gone when it is left.
 
-        with databases() as database, database() as url:
-            hotconfig.start(url)
+        from hotconfig import Client
+        from hotconfig.testing import databases
+
+        with databases() as database, database() as url, Client(url) as client:
+            print(client.current().profile.name)
 
     It is the embedded server in a temporary directory. Each database is a copy of one that is prepared once.
 
