@@ -92,6 +92,7 @@ dist: .venv/installed
 # Each in an environment of its own, as the application that it is.
 examples:
 	$(PYTHON) examples slide_agent test
+	$(PYTHON) examples optiinfra test
 
 load: .venv/installed
 	.venv/bin/python -m tests.load
