@@ -32,9 +32,13 @@ REQUESTS = (
 
 def own_database() -> str:
     """An embedded server of this application's, whose tables are beside nobody else's."""
-    # Root's server runs as another user, who cannot enter root's home.
-    above = Path("/var/lib") if os.geteuid() == 0 else user_data_path()
-    return f"embedded:{above / 'optiinfra' / 'postgres'}"
+    if os.geteuid() != 0:
+        return f"embedded:{user_data_path('optiinfra', appauthor=False)}/postgres"
+    # Root's server runs as another user, who cannot enter root's home, nor what root's umask closes.
+    data = Path("/var/lib/optiinfra")
+    data.mkdir(exist_ok=True)
+    data.chmod(0o755)
+    return f"embedded:{data}/postgres"
 
 
 def run(url: str, pace: float) -> None:
@@ -69,7 +73,8 @@ def line(registry: Registry, customer: str, capability: str) -> str:
         where = f"{found.name}, {found.endpoint}"
     except Unrouted as error:
         where = f"nobody: {error}"
-    return f"version {registry.version}: {customer} ({registry.plans.get(id_)}) {capability} -> {where}"
+    who = f"{customer} ({registry.plans.get(id_, 'no plan')})"
+    return f"version {registry.version}: {who:<18} {capability:<12} -> {where}"
 
 
 def psql(url: str, edit: str) -> str:

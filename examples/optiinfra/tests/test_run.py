@@ -51,17 +51,17 @@ def test_run(running: subprocess.Popen[str]) -> None:
     """It prints the commands that are typed in another terminal; what they change is in the routes that follow."""
     fail = shlex.split(read_until(running, "psql", "'failed'"))
     upgrade = shlex.split(read_until(running, "psql", "'enterprise'"))
-    read_until(running, "Birch (startup) right_sizing -> cost-1, http://cost-1:8000")
-    read_until(running, "Acme (free) quantization -> nobody")
+    read_until(running, "Birch (startup)", "right_sizing", "-> cost-1, http://cost-1:8000")
+    read_until(running, "Acme (free)", "quantization", "-> nobody")
 
     subprocess.run(fail, check=True, capture_output=True, timeout=PATIENCE)
     read_until(running, "-- changed: agents.cost.cost-1.status")
-    read_until(running, "Birch (startup) right_sizing -> resource-1, http://resource-1:8000")
-    read_until(running, "Acme (free) right_sizing -> nobody: no working agent of plan free can do right_sizing")
+    read_until(running, "Birch (startup)", "right_sizing", "-> resource-1, http://resource-1:8000")
+    read_until(running, "Acme (free)", "-> nobody: no working agent of plan free can do right_sizing")
 
     subprocess.run(upgrade, check=True, capture_output=True, timeout=PATIENCE)
     read_until(running, "-- changed: plans.")
-    read_until(running, "Acme (enterprise) quantization -> performance-1")
+    read_until(running, "Acme (enterprise)", "quantization", "-> performance-1")
 
     running.send_signal(signal.SIGINT)
     rest = running.communicate(timeout=PATIENCE)[0]

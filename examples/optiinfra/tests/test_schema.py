@@ -16,6 +16,7 @@ from psycopg.sql import SQL, Identifier
 
 from optiinfra import database
 from optiinfra.models import ENUMS, Base
+from optiinfra.registry import client
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -64,6 +65,15 @@ def test_up_down_up(hotconfig_database: str, sql: Sql, path: list[str]) -> None:
     assert catalog(hotconfig_database) == empty
     alembic(hotconfig_database, "upgrade", "check")
     assert catalog(hotconfig_database) == full
+
+
+def test_hotconfig_s_tables_elsewhere(hotconfig_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where HOTCONFIG_SCHEMA says; the migration names no schema of theirs either."""
+    alembic(hotconfig_database, "downgrade")
+    monkeypatch.setenv("HOTCONFIG_SCHEMA", "hot")
+    with database.migrated(hotconfig_database), client(hotconfig_database) as registry:
+        assert registry.current().agents == {}
+    alembic(hotconfig_database, "check", "downgrade", "upgrade")
 
 
 def test_a_search_path_that_begins_nowhere(hotconfig_database: str, sql: Sql) -> None:
