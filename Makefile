@@ -88,6 +88,7 @@ dist: .venv/installed
 # Each in an environment of its own, as the application that it is.
 examples:
 	$(PYTHON) examples slide_agent test
+	$(PYTHON) examples listing_genie test
 
 load: .venv/installed
 	.venv/bin/python -m tests.load
