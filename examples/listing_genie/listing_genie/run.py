@@ -48,7 +48,8 @@ def serve(database: str | None, data: Path, port: int) -> None:
         with socket.create_server((HOST, port)) as listening, settings.client(database, data) as client:
             print(f"data:    {data}")
             print(f"address: http://{HOST}:{listening.getsockname()[1]}/")
-            print(f"    export HOTCONFIG_DATABASE_URL={shlex.quote(_address(database))}")
+            if database.startswith("embedded:"):  # of another one its owner knows the address, and the password
+                print(f"    export HOTCONFIG_DATABASE_URL={shlex.quote(_address(database))}")
             print("Open a session, then disable an image type from another terminal:")
             psql = [str(embedded.bin_path() / "psql"), _address(database), "-c", EDIT]
             print(f"    {shlex.join(psql)}", flush=True)
