@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -27,6 +27,8 @@ from slide_agent.llm import LLM, Unanswered
 # How often a model may look something up in one turn, and how many exchanges it is reminded of: both cost tokens.
 _LOOKUPS = 12
 _REMEMBERED = 10
+# How many sessions are kept: they are in memory.
+SESSIONS = 1000
 
 
 class NoSuchSlide(Exception):
@@ -52,6 +54,7 @@ class Session:
     slides: tuple[Slide, ...] = ()
     # Questions as they were typed: filled into today's template, all of a request is of one version.
     exchanges: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+    made: Turn | None = None  # the newest turn
     conversation: genie.Conversation | None = None
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)  # one at a time: it replaces the deck
 
@@ -63,7 +66,7 @@ class Agent:
         self._openai = openai
         self._workspace = workspace
         self.llm = LLM.build(cfg.ai_infra, openai)
-        self.sessions: dict[str, Session] = {}
+        self.sessions: OrderedDict[str, Session] = OrderedDict()  # what was used last is at the end
 
     @classmethod
     @asynccontextmanager
@@ -90,10 +93,18 @@ class Agent:
             session.conversation = None
 
     def open(self) -> Session:
-        """A new session, without slides."""
+        """A new session, without slides. Whichever has not been used for longest goes, if there are too many."""
         session = Session()
         self.sessions[session.id] = session
+        if len(self.sessions) > SESSIONS:
+            self.sessions.popitem(last=False)
         return session
+
+    def find(self, session_id: str) -> Session | None:
+        """The session of that id, if it is still there."""
+        if session_id in self.sessions:
+            self.sessions.move_to_end(session_id)
+        return self.sessions.get(session_id)
 
     async def ask(self, session: Session, question: str, *, max_slides: int = 10) -> Turn:
         """A new deck for the session.
@@ -181,9 +192,10 @@ def _found(answer: str, *, style: str = "") -> tuple[Slide, ...]:
 
 def _ended(session: Session, cfg: hotconfig.ProfileConfig, question: str, answer: str) -> Turn:
     session.exchanges.append((question, answer))
-    return Turn(
+    session.made = Turn(
         version=cfg.version,
         profile=cfg.profile.name,
         experiment=cfg.mlflow.experiment_name,
         slides=session.slides,
     )
+    return session.made

@@ -16,7 +16,6 @@ from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, Field
 
 from slide_agent.agent import Agent, NoSuchSlide, Session, Turn
-from slide_agent.deck import Slide
 from slide_agent.llm import Unanswered
 
 PAGE = Path(__file__).parent / "page"
@@ -47,9 +46,10 @@ OneAgent = Annotated[Agent, Depends(_agent)]
 
 
 async def _session(agent: OneAgent, session_id: str) -> Session:
-    if session_id not in agent.sessions:
-        raise HTTPException(404, "there is no such session: open another one")
-    return agent.sessions[session_id]
+    session = agent.find(session_id)
+    if session is None:
+        raise HTTPException(404, "there is no such session any more: ask again to open another one")
+    return session
 
 
 OneSession = Annotated[Session, Depends(_session)]
@@ -57,7 +57,7 @@ OneSession = Annotated[Session, Depends(_session)]
 
 class Opened(BaseModel):
     id: str
-    slides: tuple[Slide, ...]
+    made: Turn | None
 
 
 class Question(BaseModel):
@@ -89,12 +89,12 @@ async def page() -> FileResponse:
 
 @app.post("/sessions", status_code=201)
 async def open_session(agent: OneAgent) -> Opened:
-    return Opened(id=agent.open().id, slides=())
+    return Opened(id=agent.open().id, made=None)
 
 
 @app.get("/sessions/{session_id}")
 async def session(session: OneSession) -> Opened:
-    return Opened(id=session.id, slides=session.slides)
+    return Opened(id=session.id, made=session.made)
 
 
 @app.post("/sessions/{session_id}/ask")
@@ -132,9 +132,10 @@ def _live(cfg: hotconfig.ProfileConfig) -> ServerSentEvent:
 
 @app.get("/health")
 async def health() -> dict[str, object]:
-    """200 also while the database is away: the agent works on with the last version."""
+    """200 also while the database is away: the agent works on with the last version. The error may name hosts."""
     now = hotconfig.status()
-    return {"state": now.state, "version": now.document_version, "rejected": now.rejected_version}
+    shown = {"state": now.state, "version": now.document_version, "rejected": now.rejected_version}
+    return shown | {"error": now.error and str(now.error)}
 
 
 @app.exception_handler(NoSuchSlide)

@@ -16,11 +16,15 @@ import hotconfig
 import uvicorn
 from hotconfig import conninfo, embedded, migrations
 from hotconfig.admin import Admin
+from psycopg.conninfo import make_conninfo
 
 from slide_agent.app import app
 
 HOST = "127.0.0.1"
-EDIT = "UPDATE config_ai_infra SET llm_temperature = 0.2"
+EDIT = (
+    "UPDATE config_ai_infra SET llm_temperature = 0.2 "
+    "WHERE profile_id = (SELECT id FROM config_profiles WHERE is_default)"
+)
 
 
 @contextmanager
@@ -54,14 +58,12 @@ def stand_in() -> Iterator[str]:
         # Listening already, so whoever connects before that process is up waits for it, and needs no second try.
         number = listening.fileno()
         command = [sys.executable, "-m", "slide_agent.stand_in", str(number)]
-        # In a session of its own, since Ctrl-C is for the agent, whose last turns still need it.
-        process = subprocess.Popen(command, pass_fds=[number], start_new_session=True)
+        # In a session of its own, since Ctrl-C is for the agent, whose last turns still need it. Its input ends when
+        # this process closes it or is gone, killed too; then it ends.
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[number], start_new_session=True)
         url = f"http://{HOST}:{listening.getsockname()[1]}"
-    try:
+    with process:
         yield url
-    finally:
-        process.terminate()
-        process.wait()
 
 
 class Server(uvicorn.Server):
@@ -82,7 +84,11 @@ def serve(database: str, port: int) -> None:
             print(f"model: {_whose('OPENAI_BASE_URL', url)}")
             print(f"Genie: {_whose('DATABRICKS_HOST', url)}")
             print(f"page:  http://{HOST}:{listening.getsockname()[1]}/")
-            print(f"Ask something, then change its settings from another terminal:\n    {_psql(database)}", flush=True)
+            if database.startswith("embedded:"):  # of another one its owner knows the address, and the password
+                print(f"    export HOTCONFIG_DATABASE_URL={shlex.quote(_address(database))}")
+            print("Ask something, then change its settings from another terminal:")
+            psql = [str(embedded.bin_path() / "psql"), _address(database), "-c", EDIT]
+            print(f"    {shlex.join(psql)}", flush=True)
             Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listening])
     except KeyboardInterrupt:
         pass  # the way to end it; uvicorn raises it again when it has served what was asked
@@ -93,10 +99,7 @@ def _whose(variable: str, stand_in: str | None) -> str:
     return f"a stand-in, {url}; set {variable} for a real one" if stand_in and url.startswith(stand_in) else url
 
 
-def _psql(database: str) -> str:
-    """What to type, without a password."""
-    if not database.startswith("embedded:"):
-        return f'psql "$HOTCONFIG_DATABASE_URL" -c {shlex.quote(EDIT)}'
+def _address(database: str) -> str:
+    """As libpq reads it, and so psql and hotconfig do; without a password."""
     parts = conninfo.resolve(database).connect_params()
-    url = f"postgresql://{parts['user']}@/{parts['dbname']}?host={parts['host']}&port={parts['port']}"
-    return shlex.join([str(embedded.bin_path() / "psql"), url, "-c", EDIT])
+    return make_conninfo("", **{name: value for name, value in parts.items() if "password" not in name})

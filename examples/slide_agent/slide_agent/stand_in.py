@@ -10,9 +10,11 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import os
 import re
 import socket
 import sys
+import threading
 from collections import deque
 from typing import Annotated, Any, Literal
 
@@ -185,9 +187,18 @@ def create() -> FastAPI:
 
 
 def serve(descriptor: int) -> None:
-    """Serve on the listening socket of that file descriptor, until SIGTERM or SIGINT."""
+    """Serve on the listening socket of that file descriptor, until the standard input ends, SIGTERM or SIGINT."""
+    server = uvicorn.Server(uvicorn.Config(create(), log_level="warning"))
+
+    def follow() -> None:
+        # Not sys.stdin, whose lock a thread must not hold when the interpreter ends.
+        while os.read(0, 1024):
+            pass
+        server.should_exit = True
+
+    threading.Thread(target=follow, name="parent", daemon=True).start()
     with socket.socket(fileno=descriptor) as listening:
-        uvicorn.Server(uvicorn.Config(create(), log_level="warning")).run(sockets=[listening])
+        server.run(sockets=[listening])
 
 
 if __name__ == "__main__":

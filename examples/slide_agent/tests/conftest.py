@@ -1,4 +1,4 @@
-"""A real PostgreSQL for the session, a real stand-in for the model in a process of its own, an agent between them."""
+"""A real PostgreSQL database for each test, a stand-in for the model in a process of its own, an agent between them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 
 import httpx2
 import pytest
-from hotconfig import embedded, migrations
 from hotconfig.admin import Admin
 
 from slide_agent import run
@@ -35,25 +34,12 @@ def enterable() -> Iterator[Path]:
         yield Path(directory)
 
 
-@pytest.fixture(scope="session")
-def postgres(enterable: Path) -> Iterator[str]:
-    """Migrated, with the default profile."""
-    url = f"embedded:{enterable}/data"
-    migrations.upgrade(url)
-    with Admin(url) as admin:
-        admin.init()
-    yield url
-    embedded.leave(enterable / "data")
-
-
 @pytest.fixture
-def admin(postgres: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Admin]:
-    """Somebody who edits; afterwards everything is as it was."""
-    monkeypatch.setenv("HOTCONFIG_DATABASE_URL", postgres)
-    with Admin(postgres, actor="alice") as admin:
-        before = admin.export()
+def admin(hotconfig_database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Admin]:
+    """Somebody who edits a database of this test's own."""
+    monkeypatch.setenv("HOTCONFIG_DATABASE_URL", hotconfig_database)
+    with Admin(actor="alice") as admin:
         yield admin
-        admin.import_(before, prune=True)
 
 
 @pytest.fixture(scope="session")

@@ -27,11 +27,11 @@ def opened(client: TestClient) -> str:
 def test_a_session_keeps_its_deck(client: TestClient) -> None:
     """For whoever comes back to it."""
     session = opened(client)
-    assert client.get(session).json()["slides"] == []
+    assert client.get(session).json()["made"] is None
     turn = client.post(f"{session}/ask", json={"question": "Why?"}).json()
     assert len(turn["slides"]) == 1
-    assert client.get(session).json()["slides"] == turn["slides"]
-    assert client.get(opened(client)).json()["slides"] == []
+    assert client.get(session).json()["made"] == turn
+    assert client.get(opened(client)).json()["made"] is None
 
 
 def test_there_must_be_such_a_session(client: TestClient) -> None:
@@ -62,7 +62,7 @@ def test_a_model_that_does_not_answer_is_named(admin: Admin, calls: Calls, monke
         response = client.post(f"{session}/ask", json={"question": "Why?"})
         assert response.status_code == 502
         assert "no answer from the model" in response.json()["detail"]
-        assert client.get(session).json()["slides"] == []
+        assert client.get(session).json()["made"] is None
 
 
 def test_health(client: TestClient) -> None:
@@ -71,3 +71,4 @@ def test_health(client: TestClient) -> None:
     assert health["state"] == "live"
     assert health["version"] >= 1
     assert health["rejected"] is None
+    assert health["error"] is None

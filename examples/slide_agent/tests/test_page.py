@@ -1,27 +1,21 @@
-"""The page in a real browser, of the real program: its database, its stand-in, and psql are processes of their own."""
+"""The page in a real browser, of the real program."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
-import shlex
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
-from urllib.parse import urlsplit
 
 import pytest
 from conftest import PATIENCE
 from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+from programs import Program, port, running
+from psycopg.conninfo import conninfo_to_dict
 
-from slide_agent.run import EDIT
 from slide_agent.stand_in import LABEL
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -32,41 +26,6 @@ HOSTILE = f"""<script>{SAY}</script><img src="data:," onerror="{SAY}"><svg onloa
 <iframe srcdoc="<script>{SAY}</script>"></iframe><p>after</p>"""
 
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="no /usr/bin/chromium here: apt-get install chromium")
-
-
-@dataclass
-class Program:
-    """`slide-agent run`, and what it has printed."""
-
-    process: subprocess.Popen[str]
-    url: str
-    stand_in: str
-    psql: str
-
-    def edit(self, values: str) -> None:
-        """Run the printed psql command, with other values to set."""
-        *command, statement = shlex.split(self.psql)
-        assert statement == EDIT
-        command.append(f"UPDATE config_ai_infra SET {values}")
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=PATIENCE)
-
-
-@contextmanager
-def running(data: Path) -> Iterator[Program]:
-    """On a database of its own, as on its first day; ended with Ctrl-C."""
-    command = [sys.executable, "-m", "slide_agent", "run", "--port", "0", "--database", f"embedded:{data}"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        printed = ""
-        while EDIT not in printed:
-            line = cast(IO[str], process.stdout).readline()
-            assert line, f"it has ended, and printed only: {printed}"
-            printed += line
-        stand_in, _, url = re.findall(r"http://127\.0\.0\.1:\d+", printed)
-        try:
-            yield Program(process, url, stand_in, printed.splitlines()[-1].strip())
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.wait(PATIENCE)
 
 
 @pytest.fixture(scope="module")
@@ -135,12 +94,18 @@ def test_the_page_follows_the_configuration(program: Program, page: Page) -> Non
     expect(configuration).to_contain_text(f"version {before + 1} ")
     expect(configuration).to_contain_text("another-endpoint · temperature 0.35")
     expect(first.locator("body")).to_contain_text(re.compile(r"temperature\s*0\.7"))  # the deck is what it was
+    expect(page.locator("#made")).to_contain_text("older than the configuration")
+    page.reload()  # the session is in the address
+    expect(page.locator("#made")).to_contain_text(f"version {before} of profile default")
+    expect(page.locator("#made")).to_contain_text("older than the configuration")
+    page.evaluate("window.untouched = true")
 
     ask(page, "How many pears were sold?")
     expect(page.locator("#made")).to_contain_text(f"version {before + 1} ")
     expect(first.locator("body")).to_contain_text("pears were sold?")
     expect(first.locator("body")).to_contain_text(re.compile(r"temperature\s*0\.35"))
     expect(first.locator("body")).to_contain_text("another-endpoint")
+    expect(page.locator("#made")).not_to_contain_text("older")
 
     edit = page.get_by_role("button", name="Edit")
     expect(edit).to_be_disabled()
@@ -151,7 +116,7 @@ def test_the_page_follows_the_configuration(program: Program, page: Page) -> Non
     expect(second.locator("h1")).to_have_text("What was looked up")
     assert page.evaluate("window.untouched")
 
-    page.reload()  # the session is in the address
+    page.reload()
     expect(first.locator("h1")).to_have_text("edited: Be brief")
 
 
@@ -165,6 +130,33 @@ def test_a_problem_is_shown(program: Program, page: Page) -> None:
     ask(page, "Why not?")
     expect(page.get_by_role("alert")).to_contain_text("raise ai_infra.llm_max_tokens")
     program.edit("llm_max_tokens = 60000")
+    expect(page.locator("iframe")).to_have_count(1)
+
+
+def test_a_rejected_version_is_shown(program: Program, page: Page) -> None:
+    """Which one, which serves on, and why; until it is corrected."""
+    program.edit("llm_temperature = 0.7")
+    page.goto(program.url)
+    expect(page.get_by_role("status", name="configuration")).to_contain_text("temperature 0.7")
+    health = page.get_by_role("status", name="health")
+    expect(health).to_be_empty()
+    good = version(page)
+
+    program.sql("ALTER TABLE config_ai_infra DROP CONSTRAINT config_ai_infra_llm_temperature_range")
+    program.edit("llm_temperature = 2")
+    expect(health).to_contain_text(f"version {good + 1} was rejected, version {good} serves on")
+    expect(health).to_contain_text("ai_infra.llm_temperature")
+    assert version(page) == good
+
+    program.edit("llm_temperature = 0.7")
+    expect(health).to_be_empty()
+
+
+def test_a_session_that_is_gone(program: Program, page: Page) -> None:
+    """The page says so, and the next question opens another one."""
+    page.goto(f"{program.url}/#1")
+    expect(page.get_by_role("alert")).to_contain_text("no such session any more")
+    ask(page, "Why?")
     expect(page.locator("iframe")).to_have_count(1)
 
 
@@ -213,15 +205,14 @@ def test_ctrl_c_ends_all_of_it(number: signal.Signals, enterable: Path, page: Pa
     with running(enterable / f"ended-{number}") as program:
         page.goto(program.url)
         expect(page.get_by_role("status", name="configuration")).to_contain_text("version 1 ")
-        sockets = re.search(r"host=([^&]+)&port=(\d+)", program.psql)
-        assert sockets
-        database = Path(f"{sockets[1]}/.s.PGSQL.{sockets[2]}")
+        parts = conninfo_to_dict(program.database)
+        database = Path(f"{parts['host']}/.s.PGSQL.{parts['port']}")
         assert database.exists()
 
         program.process.send_signal(number)
 
         assert program.process.wait(PATIENCE) == 0
         assert not database.exists()
-        for address in (urlsplit(url) for url in (program.url, program.stand_in)):
+        for url in (program.url, program.stand_in):
             with socket.socket() as client:
-                assert client.connect_ex((str(address.hostname), address.port or 0)) != 0
+                assert client.connect_ex(("127.0.0.1", port(url))) != 0

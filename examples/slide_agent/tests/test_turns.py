@@ -11,7 +11,7 @@ import pytest
 from conftest import Calls
 from hotconfig.admin import Admin
 
-from slide_agent.agent import Agent, NoSuchSlide
+from slide_agent.agent import SESSIONS, Agent, NoSuchSlide
 from slide_agent.llm import Unanswered
 from slide_agent.stand_in import GENIE_LABEL, LABEL, digest
 
@@ -199,5 +199,22 @@ def test_an_answer_that_was_cut_off_is_none(admin: Admin, calls: Calls) -> None:
             await agent.ask(session, "Two?")
         assert session.slides == before
         assert len(session.exchanges) == 1
+
+    run(turns)
+
+
+def test_the_oldest_sessions_go(admin: Admin, calls: Calls) -> None:
+    """As many as fit are kept, those that were used last."""
+
+    async def turns(agent: Agent) -> None:
+        first, second = agent.open(), agent.open()
+        for _ in range(SESSIONS - 2):
+            agent.open()
+        assert agent.find(first.id) is first
+        third = agent.open()
+        assert len(agent.sessions) == SESSIONS
+        assert agent.find(second.id) is None
+        assert agent.find(first.id) is first
+        assert agent.find(third.id) is third
 
     run(turns)

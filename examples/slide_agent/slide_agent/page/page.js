@@ -1,24 +1,49 @@
 // The page: asks, edits, and shows the live configuration, which the server pushes.
 
-const [configuration, problem, made, deck, ask, edit] = ["configuration", "problem", "made", "deck", "ask", "edit"].map(
-  (id) => document.getElementById(id),
-);
+const [configuration, health, problem, made, deck, ask, edit] = [
+  "configuration", "health", "problem", "made", "deck", "ask", "edit",
+].map((id) => document.getElementById(id));
 
 // ---- the configuration
 
+let now; // the newest version
+let shown; // the turn whose deck is shown
+
 const events = new EventSource("/configuration");
 events.onmessage = ({ data }) => {
-  const now = JSON.parse(data);
+  now = JSON.parse(data);
   configuration.textContent =
     `version ${now.version} · profile ${now.profile} · ${now.endpoint} · temperature ${now.temperature}` +
     ` · ${now.max_tokens} tokens · ${now.space}`;
   configuration.classList.remove("fresh");
   void configuration.offsetWidth; // else the animation of the change before would not begin again
   configuration.classList.add("fresh");
+  describe();
 };
 events.onerror = () => (configuration.textContent = "connecting"); // the browser tries again by itself
 
+// A version that was rejected, and a database that is away, are no change of the configuration: so the page asks.
+async function look() {
+  try {
+    const { state, version, rejected, error } = await send("/health");
+    health.textContent = [
+      rejected === null ? "" : `version ${rejected} was rejected, version ${version} serves on`,
+      state === "stale" ? "the database is away" : "",
+      error ?? "",
+    ].filter(Boolean).join(": ");
+  } catch {
+    health.textContent = ""; // the server is away, which the configuration says
+  }
+  setTimeout(look, 1000);
+}
+
 // ---- the deck
+
+function describe() {
+  if (!shown) return;
+  made.textContent = `made with version ${shown.version} of profile ${shown.profile}, experiment ${shown.experiment}`;
+  if (now?.version > shown.version) made.textContent += ": older than the configuration, ask again for a deck of today";
+}
 
 function frame(slide, number) {
   const document_ = document.createElement("iframe");
@@ -35,8 +60,10 @@ function frame(slide, number) {
   return label;
 }
 
-function show(slides) {
-  deck.replaceChildren(...slides.map((slide, index) => frame(slide, index + 1)));
+function show(turn) {
+  shown = turn;
+  describe();
+  deck.replaceChildren(...turn.slides.map((slide, index) => frame(slide, index + 1)));
   selectionChanged();
 }
 
@@ -59,6 +86,7 @@ async function send(path, body) {
     body: body && JSON.stringify(body),
   });
   const answer = await response.json();
+  if (response.status === 404) history.replaceState(null, "", location.pathname); // the session is gone
   if (!response.ok) throw new Error(typeof answer.detail === "string" ? answer.detail : JSON.stringify(answer.detail));
   return answer;
 }
@@ -72,9 +100,7 @@ async function turn(path, body) {
   problem.textContent = "";
   deck.classList.add("waiting");
   try {
-    const done = await send(`${await session()}/${path}`, body);
-    made.textContent = `made with version ${done.version} of profile ${done.profile}, experiment ${done.experiment}`;
-    show(done.slides);
+    show(await send(`${await session()}/${path}`, body));
   } catch (error) {
     problem.textContent = error.message;
   } finally {
@@ -92,10 +118,12 @@ edit.addEventListener("submit", (event) => {
   turn("edit", { wish: edit.wish.value, slides: selected() });
 });
 
+look();
 if (location.hash) {
   try {
-    show((await send(await session())).slides);
-  } catch {
-    location.hash = ""; // of a server that has been restarted since
+    const { made: turn } = await send(await session());
+    if (turn) show(turn);
+  } catch (error) {
+    problem.textContent = error.message; // such as of a session before the server was restarted
   }
 }
