@@ -58,6 +58,7 @@ __all__ = [
     "Revision",
     "Rows",
     "RowsByKey",
+    "connect",
     "downgrade",
     "publish_document",
     "script",
@@ -191,10 +192,15 @@ def schema_name(schema: str | None = None) -> str:
 
 @contextmanager
 def connect(conninfo: Conninfo | None = None) -> Iterator[sa.Connection]:
-    """A connection of SQLAlchemy to wherever hotconfig is configured to be.
+    """A connection of SQLAlchemy to wherever hotconfig is configured to be, for `publish_document` and `watch_table`.
 
-    Raises `Unavailable`, with a next step, for what happens to it: a lost server, a missing privilege, a table that is
-    still watched.
+    It is closed when it is left; what was not committed is then undone.
+
+    Args:
+        conninfo: as for `Client`.
+
+    Raises:
+        Unavailable: with a next step: the server is lost, the role may not do this, or a table is still watched.
     """
     target = _conninfo.resolve(conninfo)
 
@@ -213,7 +219,9 @@ def connect(conninfo: Conninfo | None = None) -> Iterator[sa.Connection]:
     except sa.exc.DBAPIError as error:
         match error.orig:
             case psycopg.errors.InsufficientPrivilege() as refused:
-                step = "let a role migrate that owns hotconfig's tables, or may create them in this database and schema"
+                step = refused.diag.message_hint or (
+                    "let a role migrate that owns hotconfig's tables, or may create them in this database and schema"
+                )
             case psycopg.errors.DependentObjectsStillExist() as refused:
                 step = (
                     "stop watching these tables: op.unpublish_document(), op.unwatch_table(), "
@@ -223,7 +231,8 @@ def connect(conninfo: Conninfo | None = None) -> Iterator[sa.Connection]:
                 raise unavailable(str(refused), target) from error
             case _:
                 raise
-        raise Unavailable(f"{' '.join(str(refused).split())}. Next: {step}.") from error
+        told = " ".join(filter(None, (refused.diag.message_primary, refused.diag.message_detail)))
+        raise Unavailable(f"{' '.join(told.split()).rstrip('.')}. Next: {step.rstrip('.')}.") from error
 
 
 def _log(notice: psycopg.errors.Diagnostic) -> None:

@@ -17,7 +17,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 from catalog import COLUMNS, CONSTRAINTS, INDEXES, catalog
-from conftest import Connect
+from conftest import Connect, Psql
 from editing import eventually
 from psycopg.sql import SQL, Identifier
 from servers import Server
@@ -223,3 +223,20 @@ def test_tables_that_are_still_watched(connect: Connect, database: str) -> None:
 
     assert migrations.status(database).up_to_date
     connection.execute("UPDATE templates SET text = 'x'")
+
+
+def test_a_refusal_with_a_hint(database: str, psql: Psql) -> None:
+    """What PostgreSQL, or hotconfig in it, says about the next step is the next step."""
+    psql("CREATE SCHEMA closed; CREATE TABLE closed.settings (key text, value text)")
+    psql(
+        "CREATE FUNCTION closed.document() RETURNS jsonb LANGUAGE sql SECURITY DEFINER SET search_path = ''"
+        " RETURN '{}'::jsonb"
+    )
+    with (
+        pytest.raises(Unavailable, match=r"permission denied for schema closed\. Next: .* needs USAGE on its schema"),
+        migrations.connect(database) as connection,
+        connection.begin(),
+    ):
+        migrations.watch_table(
+            connection, "settings", publishes="own", function="closed.document", table_schema="closed"
+        )
