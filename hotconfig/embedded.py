@@ -36,7 +36,7 @@ if sys.platform != "win32":
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["bin_path", "leave", "start"]
+__all__ = ["bin_path", "directory", "leave", "start"]
 
 DATABASE = "hotconfig"
 
@@ -79,6 +79,18 @@ def start(path: str | Path | None = None, *, version: int = 18) -> str:
     except OSError as error:
         raise Unavailable(f"the embedded server in {directory}: {error}") from error
     return cluster.url(DATABASE)
+
+
+def directory(application: str) -> Path:
+    """Where an application's own server can have its data: `start(directory("talker"))`, or `embedded:` and this.
+
+    In the user's data directory, as root in /var/lib/hotconfig, which the user who runs the server for root can enter.
+
+    Raises:
+        ValueError: the name has a slash, or is none.
+        MissingExtra: the extra `embedded` is not installed.
+    """
+    return default_directory(0).with_name(application)
 
 
 def leave(path: str | Path | None = None) -> None:

@@ -11,9 +11,10 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import psycopg
+import pytest
 from programs import started
 
-from hotconfig import embedded
+from hotconfig import _cluster, embedded
 from hotconfig.conninfo import resolve
 
 
@@ -32,7 +33,7 @@ def answers(url: str) -> bool:
 
 USER = """
 import sys
-from hotconfig import embedded
+from hotconfig import _cluster, embedded
 embedded.start(sys.argv[1])
 print("started", flush=True)
 sys.stdin.readline()
@@ -138,7 +139,8 @@ def test_forked_child_that_ends(directory: Path) -> None:
     code = """
 import os, sys
 import psycopg
-from hotconfig import embedded
+import pytest
+from hotconfig import _cluster, embedded
 url = embedded.start(sys.argv[1])
 child = os.fork()
 if child:
@@ -156,7 +158,8 @@ def test_forked_child_that_stays(directory: Path) -> None:
     code = """
 import os, sys
 import psycopg
-from hotconfig import embedded
+import pytest
+from hotconfig import _cluster, embedded
 url = embedded.start(sys.argv[1])
 if os.fork():
     print("parent ends", flush=True)
@@ -177,7 +180,7 @@ def test_fork_during_start(directory: Path) -> None:
     """A fork while another thread starts the server leaves neither process with a lock that is never freed."""
     code = """
 import os, sys, threading
-from hotconfig import embedded
+from hotconfig import _cluster, embedded
 start = threading.Thread(target=embedded.start, args=[sys.argv[1]])
 start.start()
 while not embedded._lock.locked():
@@ -200,6 +203,7 @@ def test_clients_end_first(directory: Path) -> None:
 import logging, sys
 from pathlib import Path
 import psycopg
+import pytest
 import hotconfig
 from hotconfig import embedded, migrations
 
@@ -224,3 +228,13 @@ assert client.current().voice == "alto"
     assert started.startswith("talker: started")
     assert stopped == "talker: stopped while the server runs: True"
     assert not running(directory)
+
+
+def test_a_directory_of_an_application_s_own() -> None:
+    """It is beside the one that is used if none is named, of whichever version, and each application has another."""
+    talker = embedded.directory("talker")
+    assert talker.parent == _cluster.default_directory(18).parent == embedded.directory("other").parent
+    assert talker.name == "talker"
+    for name in ("a/b", "", "/tmp/x"):
+        with pytest.raises(ValueError, match="Invalid name"):
+            embedded.directory(name)

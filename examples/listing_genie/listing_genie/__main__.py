@@ -7,6 +7,7 @@ from typing import Annotated
 
 import hotconfig
 import typer
+from hotconfig import embedded
 
 cli = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -33,9 +34,9 @@ def run(
     port: Annotated[int, typer.Option(help="On loopback; 0: any that is free.")] = 8000,
 ) -> None:
     """Migrate, seed and serve until Ctrl-C."""
-    from listing_genie.run import default_data, serve
+    from listing_genie.run import serve
 
-    serve(database, (data or default_data()).absolute(), port)
+    serve(database, (data or embedded.directory("listing-genie")).absolute(), port)
 
 
 def main() -> None:

@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import hotconfig
-import platformdirs
 import uvicorn
 from hotconfig import conninfo, embedded
 from psycopg.conninfo import make_conninfo
@@ -19,13 +18,6 @@ from listing_genie import app, image_settings, settings
 
 HOST = "127.0.0.1"
 EDIT = "UPDATE image_settings SET enabled = false WHERE image_type = 'lifestyle'"
-
-
-def default_data() -> Path:
-    """Of root not in its home, which the user that runs PostgreSQL for root cannot enter."""
-    if os.geteuid() == 0:
-        return Path("/var/lib/listing-genie")
-    return platformdirs.user_data_path("listing-genie", appauthor=False)
 
 
 def serve(database: str | None, data: Path, port: int) -> None:

@@ -6,10 +6,8 @@ import asyncio
 import os
 import shlex
 import signal
-from pathlib import Path
 
 from hotconfig import conninfo, embedded
-from platformdirs import user_data_path
 
 from youtube_talker import database, migrations
 from youtube_talker.hot import client
@@ -22,18 +20,11 @@ EDIT = "UPDATE config SET value = '1' WHERE key = 'rag.top_k'"
 QUESTION = "What makes the crust brown?"
 
 
-def own_directory() -> Path:
-    """Where the embedded server's data are: this application's, since hotconfig's own may have another one's tables."""
-    # Root's server runs as another user, who cannot enter root's home.
-    above = Path("/var/lib") if os.geteuid() == 0 else user_data_path()
-    return above / "youtube-talker" / "postgres"
-
-
 def run(url: str | None) -> None:
     """Show the answer to a question, and again whenever somebody edits what it depends on, until Ctrl-C."""
     # A service manager's way to say Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    os.environ["HOTCONFIG_DATABASE_URL"] = url or f"embedded:{own_directory()}"
+    os.environ["HOTCONFIG_DATABASE_URL"] = url or f"embedded:{embedded.directory('youtube-talker')}"
     try:
         migrations.upgrade()
         asyncio.run(begin())
