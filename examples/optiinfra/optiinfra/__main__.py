@@ -7,6 +7,7 @@ from typing import Annotated
 import hotconfig
 import typer
 from alembic.util import CommandError
+from hotconfig import embedded
 from sqlalchemy.exc import DBAPIError
 
 from optiinfra import database as _database
@@ -20,7 +21,7 @@ Database = Annotated[
     typer.Option(
         envvar="HOTCONFIG_DATABASE_URL",
         metavar="URL",
-        default_factory=_run.own_database,
+        default_factory=lambda: f"embedded:{embedded.directory('optiinfra')}",
         show_default="a PostgreSQL of its own",
         help="Where the tables are, or are made.",
     ),

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import os
 import shlex
 import signal
 import time
-from pathlib import Path
 
 import hotconfig
 from hotconfig import conninfo, embedded
-from platformdirs import user_data_path
 
 from optiinfra import database, seeds
 from optiinfra.registry import Registry, client
@@ -28,17 +25,6 @@ REQUESTS = (
     ("Cedar", "quantization"),
     ("Cedar", "quality_check"),
 )
-
-
-def own_database() -> str:
-    """An embedded server of this application's, whose tables are beside nobody else's."""
-    if os.geteuid() != 0:
-        return f"embedded:{user_data_path('optiinfra', appauthor=False)}/postgres"
-    # Root's server runs as another user, who cannot enter root's home, nor what root's umask closes.
-    data = Path("/var/lib/optiinfra")
-    data.mkdir(exist_ok=True)
-    data.chmod(0o755)
-    return f"embedded:{data}/postgres"
 
 
 def run(url: str, pace: float) -> None:
