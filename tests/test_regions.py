@@ -10,6 +10,7 @@ import pages
 import psycopg
 import pytest
 from diagnosing import found, wrong
+from dispatching import PATIENCE
 from editing import FOREVER, eventually
 from psycopg import errors
 from servers import TEMPLATE, Server
@@ -59,7 +60,7 @@ def test_an_edit_reaches_a_region(regions: Regions) -> None:
     with Client(regions.url, heartbeat=FOREVER) as client:
         assert client.status().state == "live"
         for tokens in (5, 6, 7):
-            assert client.wait_for(regions.edit(tokens)).ai_infra.llm_max_tokens == tokens
+            assert client.wait_for(regions.edit(tokens), timeout=PATIENCE).ai_infra.llm_max_tokens == tokens
 
 
 def test_a_region_that_falls_behind(regions: Regions) -> None:
@@ -67,7 +68,7 @@ def test_a_region_that_falls_behind(regions: Regions) -> None:
     subscription = f"ALTER SUBSCRIPTION hotconfig_{regions.database}"
     with Client(regions.url, heartbeat=FOREVER) as client:
         version = regions.edit(5)
-        client.wait_for(version)
+        client.wait_for(version, timeout=PATIENCE)
         assert wrong(regions.url) == {}
         assert "by subscription" in found(regions.url, "documents").text
 
@@ -80,14 +81,14 @@ def test_a_region_that_falls_behind(regions: Regions) -> None:
 
         regions.region.psql(regions.database, f"{subscription} ENABLE")
         # A PostgreSQL up to 15 starts the worker again after wal_retrieve_retry_interval, 5 s.
-        assert client.wait_for(newest, timeout=30).ai_infra.llm_max_tokens == 8
+        assert client.wait_for(newest, timeout=PATIENCE).ai_infra.llm_max_tokens == 8
 
 
 def test_a_primary_that_cannot_be_reached(regions: Regions) -> None:
     """Processes of the region start all the same."""
     version = regions.edit(5)
     with Client(regions.url, heartbeat=FOREVER) as client:
-        client.wait_for(version)
+        client.wait_for(version, timeout=PATIENCE)
     regions.region.psql(regions.database, f"ALTER SUBSCRIPTION hotconfig_{regions.database} DISABLE")
     with Client(regions.url, heartbeat=FOREVER) as client:
         assert client.current().ai_infra.llm_max_tokens == 5
