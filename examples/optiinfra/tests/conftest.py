@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 
 import hotconfig
@@ -16,6 +17,12 @@ from optiinfra.registry import Registry, client
 
 PATIENCE = 100.0  # seconds
 Sql = psycopg.Connection
+
+
+def pytest_configure() -> None:
+    # A shell starts what runs in the background with SIGINT ignored, and children inherit that: here Ctrl-C is tested.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

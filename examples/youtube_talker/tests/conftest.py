@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -24,6 +25,12 @@ from youtube_talker.repositories import (
 
 PATIENCE = 100.0  # seconds
 VARIABLE = "HOTCONFIG_DATABASE_URL"
+
+
+def pytest_configure() -> None:
+    # A shell starts what runs in the background with SIGINT ignored, and children inherit that: here Ctrl-C is tested.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
