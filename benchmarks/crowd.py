@@ -1,7 +1,8 @@
-"""Many processes that each follow: `python -m benchmarks.crowd hotconfig|bare|listen COUNT CONNINFO`.
+"""Many processes that each follow: `python -m benchmarks.crowd hotconfig|silent|bare|listen COUNT CONNINFO`.
 
 It forks COUNT processes and prints "ready" when all follow; then, for each version that the last of them has, a line
-with the version and when that was. `listen` is one process that waits on COUNT connections with epoll, and only hears.
+with the version and when that was. `listen` is one process that waits on COUNT connections with epoll, and only hears;
+`silent` is hotconfig without its acknowledgement, to see what that costs the others.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import psycopg
 
 import hotconfig
 from benchmarks.follow import load
+from hotconfig._postgres import ACKNOWLEDGE
+from hotconfig._wire import Wire
 from hotconfig.profile import ProfileConfig
 
 HAS = struct.Struct("qq")  # version and nanoseconds; short enough for a pipe to keep whole
@@ -47,7 +50,10 @@ def fork(kind: str, conninfo: str, going: int, coming: int) -> int:
     def has(snapshot: ProfileConfig) -> None:
         os.write(going, HAS.pack(snapshot.version, time.monotonic_ns()))
 
-    if kind == "hotconfig":
+    if kind in ("hotconfig", "silent"):
+        if kind == "silent":
+            query = Wire.query
+            Wire.query = lambda *asked, **limits: [] if ACKNOWLEDGE in asked else query(*asked, **limits)  # type: ignore[method-assign]
         client = hotconfig.Client(conninfo).start()
         client.subscribe(lambda change: has(change.new))
         os.write(going, HAS.pack(0, 0))

@@ -50,9 +50,13 @@ def run(place: Place) -> Table:
         Reach("to the limit, median", 1.15, ours / table.median(LIMIT)),
         Reach("to the limit, 99th percentile", 1.5, table.p99(OURS) / table.p99(LIMIT)),
     ]
-    table.reaches += [
-        Reach(f"to {name}", 1.0, ours / table.median(name)) for name in samples if name.startswith("etcd")
-    ]
+    for etcd in (name for name in samples if name.startswith("etcd")):
+        table.reaches.append(Reach(f"to {etcd}", 1.0, ours / table.median(etcd)))
+        floor = table.median(LIMIT) / table.median(etcd)
+        table.notes.append(
+            f"The limit itself, in which nothing is of hotconfig's client, takes {floor:.2f} times as long as etcd: "
+            "most of it is a transaction of PostgreSQL, in which the edit is checked, and audited, too."
+        )
     return table
 
 

@@ -48,13 +48,13 @@ def main(rounds: int) -> None:
         wire = Wire.connect(resolve(url).connect_params(), stop, timeout=5)
         wire.query("LISTEN hotconfig", timeout=5)
         wire.query("SELECT config_publish('six', jsonb_build_object('prompt', repeat('word ', 1200)))", timeout=5)
-        look = _postgres.LOOK.format(schema=Identifier("public")).as_string()
+        look = _postgres.LOOK.format(schema=Identifier("public"), listens=_postgres.LISTENS).as_string()
         ((token,),) = wire.query("SELECT token FROM config_documents", timeout=5)
         known = None if token is None else token.decode()
         asked: dict[str, list[tuple[str, list[str | None]]]] = {
-            "nothing new, one statement": [(look, ["six", "hotconfig", known])],
+            "nothing new, one statement": [(look, ["six", known, "hotconfig"])],
             "nothing new, version alone": [(VERSION, ["hotconfig"])],
-            "something new, one statement": [(look, ["six", "hotconfig", None])],
+            "something new, one statement": [(look, ["six", None, "hotconfig"])],
             "something new, version then document": [(VERSION, ["hotconfig"]), (DOCUMENT, ["six"])],
         }
         compare(wire, "planned each time", asked, rounds)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -76,6 +77,7 @@ class Run(Generic[S]):
         logger.info("%s: started at version %s", document, self.content.status.document_version)
 
     def _follow(self, swap: WeakMethod[Callable[[Run[S]], bool]]) -> None:
+        time.sleep(0)  # whoever starts the client waits for this thread to begin, and need not wait for what it does
         try:
             with suppress(StopIteration):
                 while True:

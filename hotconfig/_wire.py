@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping
 
 import psycopg
 from psycopg import pq
-from psycopg.conninfo import make_conninfo
 
 from hotconfig import _fork
 from hotconfig._feed import Selector, Stop
@@ -59,7 +58,9 @@ class Wire:
             Stopped: `stop` was set meanwhile.
         """
         deadline = time.monotonic() + timeout
-        pgconn = pq.PGconn.connect_start(make_conninfo("", **params).encode())
+        # Not make_conninfo(), which has libpq parse it once more.
+        conninfo = " ".join(f"{name}={_quoted(value)}" for name, value in params.items())
+        pgconn = pq.PGconn.connect_start(conninfo.encode())
         try:
             while pgconn.status != pq.ConnStatus.BAD:
                 polled = pgconn.connect_poll()
@@ -180,6 +181,10 @@ class Wire:
         if self._pid == os.getpid():
             _fork.closing(self._fd)
             self._pgconn.finish()
+
+
+def _quoted(value: str) -> str:
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _wait(pgconn: pq.abc.PGconn, stop: Stop, deadline: float, *, writing: bool = False) -> bool:

@@ -21,10 +21,12 @@ Environment variables:
 
 from __future__ import annotations
 
+import functools
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TypeAlias
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -70,8 +72,8 @@ class Target:
         """
         conninfo = self.conninfo if isinstance(self.conninfo, str) else self._called(self.conninfo)
         if _is_embedded(conninfo):
-            return _parse(embedded.start(_embedded_path(conninfo)))
-        return _parse(conninfo)
+            return dict(_parse(embedded.start(_embedded_path(conninfo))))
+        return dict(_parse(conninfo))
 
     def safe(self) -> str:
         """Host, port, database and user, as far as they are given."""
@@ -196,11 +198,12 @@ def _name(function: Callable[[], str]) -> str:
     return f"{getattr(function, '__qualname__', type(function).__qualname__)}()"
 
 
-def _parse(conninfo: str) -> dict[str, str]:
+@functools.lru_cache(maxsize=8)  # libpq takes 50 us, and a start asks three times
+def _parse(conninfo: str) -> Mapping[str, str]:
     """libpq's parameters of a string or URL. No error repeats a part that may be of a password."""
     url = re.match(r"([a-zA-Z]\w*)(\+\w+)?://", conninfo)
     if url is None:
-        return _parse_keywords(conninfo)
+        return MappingProxyType(_parse_keywords(conninfo))
     scheme, driver = url.groups()
     if scheme not in ("postgres", "postgresql"):
         raise ValueError(f"{scheme}:// is no address of PostgreSQL; {_EXAMPLE}")
@@ -225,7 +228,7 @@ def _parse(conninfo: str) -> dict[str, str]:
     ports = [port for port in params.get("port", "").split(",") if port]
     if not all(re.fullmatch("[0-9]{1,5}", port) and 0 < int(port) < 65536 for port in ports):
         raise ValueError(f"the URL's port is not a number from 1 to 65535; {_ENCODE}; {_EXAMPLE}")
-    return params
+    return MappingProxyType(params)
 
 
 def _parse_keywords(conninfo: str) -> dict[str, str]:

@@ -63,9 +63,27 @@ class Line:
     @property
     def best(self) -> bool | None:
         """Whether hotconfig is best or equal; None if there is nothing to compare."""
-        own = self.cells.get("hotconfig", Cell("-")).value
-        others = [cell.value for title, cell in self.cells.items() if title != "hotconfig" and cell.value is not None]
+        return self.best_of("hotconfig")
+
+    def best_of(self, product: str) -> bool | None:
+        """Whether this one is best or equal; None if there is nothing to compare."""
+        own = self.cells.get(product, Cell("-")).value
+        others = [cell.value for title, cell in self.cells.items() if title != product and cell.value is not None]
         return None if own is None or not others else own <= min(others) + self.tolerance
+
+    @property
+    def better(self) -> list[str]:
+        """Who is better than hotconfig."""
+        own = self.cells["hotconfig"].value
+        return (
+            []
+            if own is None
+            else [
+                title
+                for title, cell in self.cells.items()
+                if cell.value is not None and cell.value + self.tolerance < own
+            ]
+        )
 
 
 @dataclass(slots=True)
@@ -207,6 +225,13 @@ def notes(trouble: Trouble) -> Iterator[str]:
         yield f"hotconfig is best or equal in {sum(line.best is True for line in compared)} rows of {len(compared)}."
     for line in compared:
         if not line.best:
-            yield f"NOT best or equal: {line.title}"
+            yield f"NOT best or equal: {line.title}: better are {', '.join(line.better)}"
+    if compared:
+        best = {title: sum(line.best_of(title) is True for line in compared) for title in trouble.columns}
+        yield (
+            "Nobody can be best in all rows, since some pull against each other: who asks a server that refuses it "
+            "more often is sooner back and more of a burden, and who asks a silent link more often notices sooner and "
+            f"costs more at rest. Best or equal are, in so many rows: {', '.join(f'{t} {n}' for t, n in best.items())}."
+        )
     for text in trouble.left_out:
         yield f"left out: {text}"
