@@ -9,8 +9,7 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from hotconfig._feed import Stop
-from hotconfig._wire import Lost, Stopped
+from hotconfig._feed import Lost, Stop, Stopped
 
 T = TypeVar("T")
 

@@ -12,9 +12,9 @@ import time
 from collections.abc import Mapping
 
 from hotconfig._apart import Apart
-from hotconfig._feed import Stop
+from hotconfig._feed import Lost, Stop
 from hotconfig._refusal import unavailable
-from hotconfig._wire import Lost, Wire
+from hotconfig._wire import Wire
 from hotconfig.conninfo import Target
 
 CONNECT = 5.0  # seconds for a connection to be made, by all hosts together

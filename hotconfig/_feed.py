@@ -8,14 +8,25 @@ ends when `stop` is set, and closes its connection on the way out. Nothing but `
 from __future__ import annotations
 
 import contextlib
+import logging
+import math
 import os
+import random
 import selectors
 import socket
-from collections.abc import Generator
+import time
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from hotconfig.errors import HotConfigError
+
+logger = logging.getLogger("hotconfig")
+
+ANSWER = 5.0  # seconds that a question may go without an answer, or an answer without more of it
+LOOK_PAUSE = 0.005  # seconds between looks that find nothing new: a flood of forged notifications costs 200 a second
+BACK_OFF = 0.1, 30.0  # seconds: first and longest bound of the random wait before the next connect
+STABLE = 30.0  # seconds of a connection's life after which the back-off begins anew
 
 # Neither holds a descriptor of its own, which a fork would share.
 Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
@@ -52,6 +63,18 @@ class Down:
 
 Item: TypeAlias = Published | Beat | Down
 Feed: TypeAlias = Generator[Item, bool, None]
+
+
+class Failed(Exception):
+    """A session ended, as sessions do."""
+
+
+class Lost(Failed):
+    """The connection could not be made, or is gone, or does not answer in time."""
+
+
+class Stopped(Exception):
+    """The wait was ended by `stop`."""
 
 
 class Stop:
@@ -91,3 +114,60 @@ class Stop:
 
     def fileno(self) -> int:
         return self._receiver.fileno()
+
+
+class Link(Protocol):
+    """What a feed knows across connections."""
+
+    connected: float  # since when, on the monotonic clock; infinite: not yet
+
+
+def follow(
+    link: Link,
+    session: Callable[[float], Feed],
+    explain: Callable[[Exception], HotConfigError],
+    stop: Stop,
+    timeout: float,
+) -> Feed:
+    """Session after session, with a pause that grows after each that fails; the first item within `timeout` seconds.
+
+    Args:
+        link: whose `connected` a session sets.
+        session: one connection's life; its first item comes before the deadline that it is given. Any error leaves it,
+            and it returns only to look elsewhere at once.
+        explain: such an error as one of hotconfig's.
+        stop: ends it.
+        timeout: seconds.
+    """
+    failures = 0
+    deadline = time.monotonic() + timeout
+    while not stop.is_set():
+        try:
+            yield from session(deadline)
+        except Stopped:
+            return
+        except Exception as error:  # whatever it is, the process goes on and so do we
+            if failures == 0 and not isinstance(error, Failed | HotConfigError):
+                logger.exception("the feed failed; it goes on")
+            down = error if isinstance(error, HotConfigError) else explain(error)
+        else:
+            continue  # elsewhere
+        deadline = math.inf
+        if time.monotonic() - link.connected > STABLE:
+            failures = 0
+        link.connected = math.inf
+        yield Down(down)
+        first, longest = BACK_OFF
+        stop.wait(random.uniform(0, min(longest, first * 2**failures)))
+        failures = min(failures + 1, 16)
+
+
+def remaining(deadline: float, at_most: float = ANSWER) -> float:
+    """Seconds until the deadline, at most an answer's."""
+    return min(at_most, max(0.0, deadline - time.monotonic()))
+
+
+def member() -> str:
+    """What this process is called in the fleet."""
+    name = os.environ.get("HOTCONFIG_INSTANCE") or f"{socket.gethostname()[:20]}.{os.getpid()}"
+    return name.replace(":", "-")  # so that one can tell where the document begins

@@ -10,35 +10,25 @@ than "look again".
 
 from __future__ import annotations
 
-import functools
-import logging
 import math
-import os
 import random
 import secrets
-import socket
 import time
-from collections.abc import Generator
 from dataclasses import dataclass, field
+from functools import cache, partial
 
 from psycopg.sql import SQL, Identifier
 
 from hotconfig import conninfo as _conninfo
 from hotconfig._apart import Apart
 from hotconfig._connect import connect
-from hotconfig._feed import Beat, Down, Feed, Item, Published, Stop
+from hotconfig._feed import ANSWER, LOOK_PAUSE, Beat, Failed, Feed, Lost, Published, Stop, follow, member, remaining
 from hotconfig._refusal import refusal, unavailable
-from hotconfig._wire import Lost, Refused, Stopped, Wire
+from hotconfig._wire import Refused, Wire
 from hotconfig.conninfo import Target
 from hotconfig.errors import HotConfigError
 
-logger = logging.getLogger("hotconfig")
-
-ANSWER = 5.0  # seconds that a statement may go without an answer, or an answer without more of it
-LOOK_PAUSE = 0.005  # seconds between looks that find nothing new: a flood of forged notifications costs 200 a second
 PROBE = 1.0  # seconds for a notification to pass a pooler
-BACK_OFF = 0.1, 30.0  # seconds: first and longest bound of the random wait before the next connect
-STABLE = 30.0  # seconds of a connection's life after which the back-off begins anew
 
 # SET, which needs no plan, where set_config() would: a start waits for it.
 SETTINGS = """
@@ -66,32 +56,7 @@ ACKNOWLEDGE = "SELECT pg_catalog.set_config('application_name', $1, false)"
 def feed(document: str, stop: Stop, *, target: Target, schema: str, heartbeat: float, timeout: float) -> Feed:
     """Follow one document. The first item comes within `timeout` seconds, whatever it is."""
     known = Known(document, schema, _conninfo.channel(schema), heartbeat, target)
-    failures = 0
-    deadline = time.monotonic() + timeout
-    while not stop.is_set():
-        try:
-            yield from _session(known, stop, deadline)
-        except Stopped:
-            return
-        except (Lost, Refused) as error:
-            sqlstate = error.sqlstate if isinstance(error, Refused) else ""
-            down = refusal(sqlstate, str(error), target, schema)
-        except HotConfigError as error:
-            down = error
-        except Exception as error:  # whatever it is, the process goes on and so do we
-            if failures == 0:
-                logger.exception("the feed failed; it goes on")
-            down = unavailable(f"{type(error).__name__} in the feed", target)
-        else:
-            continue  # a standby: look for a primary
-        deadline = math.inf
-        if time.monotonic() - known.connected > STABLE:
-            failures = 0
-        known.connected = math.inf
-        yield Down(down)
-        first, longest = BACK_OFF
-        stop.wait(random.uniform(0, min(longest, first * 2**failures)))
-        failures = min(failures + 1, 16)
+    return follow(known, partial(_session, known, stop), partial(_explain, known), stop, timeout)
 
 
 @dataclass(slots=True)
@@ -116,9 +81,7 @@ class Known:
     def application_name(self) -> str:
         """The entry in the fleet's registry, pg_stat_activity."""
         mark = "!" if self.rejected else ""
-        member = os.environ.get("HOTCONFIG_INSTANCE") or f"{socket.gethostname()[:20]}.{os.getpid()}"
-        member = member.replace(":", "-")  # so that one can tell where the document begins
-        return as_application_name(f"{announced(self.channel)}{max(self.version, 0)}{mark}:{member}:{self.document}")
+        return as_application_name(f"{announced(self.channel)}{max(self.version, 0)}{mark}:{member()}:{self.document}")
 
 
 def announced(channel: str) -> str:
@@ -132,12 +95,18 @@ def as_application_name(text: str) -> str:
     return text.encode("ascii", "replace")[:63].decode()
 
 
-def _session(known: Known, stop: Stop, deadline: float) -> Generator[Item, bool, None]:
+def _explain(known: Known, error: Exception) -> HotConfigError:
+    if not isinstance(error, Failed):
+        return unavailable(f"{type(error).__name__} in the feed", known.target)
+    return refusal(error.sqlstate if isinstance(error, Refused) else "", str(error), known.target, known.schema)
+
+
+def _session(known: Known, stop: Stop, deadline: float) -> Feed:
     """One connection's life. Returns only to look for a primary; any error leaves it."""
     wire, polling = connect(known.target, known.application_name, known.apart, stop, deadline)
     try:
         if polling is None:
-            polling = _listen(wire, known, stop, deadline)
+            polling = listen(wire, known.channel, stop, deadline)
         known.connected = time.monotonic()
         standby = wire.parameter("in_hot_standby") == "on"
         acknowledged, prepared = known.application_name, False
@@ -164,14 +133,10 @@ def _session(known: Known, stop: Stop, deadline: float) -> Generator[Item, bool,
         wire.close()
 
 
-@functools.cache
+@cache
 def _look_in(schema: str, *, check: bool) -> str:
     # Whether a session listens that has just been told to is not asked: to plan that takes a tenth of the first look.
     return LOOK.format(schema=Identifier(schema), listens=LISTENS if check else SQL("true")).as_string()
-
-
-def _left(deadline: float, at_most: float = ANSWER) -> float:
-    return min(at_most, max(0.0, deadline - time.monotonic()))
 
 
 def _look(wire: Wire, known: Known, standby: bool, polling: str | None, deadline: float, *, check: bool) -> Beat:
@@ -180,7 +145,7 @@ def _look(wire: Wire, known: Known, standby: bool, polling: str | None, deadline
     statement, params = _look_in(known.schema, check=check), [known.document, ours]
     if check:
         params.append(known.channel)
-    rows = wire.query(statement, *params, timeout=_left(deadline), until=deadline)
+    rows = wire.query(statement, *params, timeout=remaining(deadline), until=deadline)
     if not rows:
         raise Refused("", "config_state is empty")
     version_, token, document_version, token_, json, listening = rows[0]
@@ -208,27 +173,27 @@ def _look(wire: Wire, known: Known, standby: bool, polling: str | None, deadline
     )
 
 
-def _listen(wire: Wire, known: Known, stop: Stop, deadline: float) -> str | None:
+def listen(wire: Wire, channel: str, stop: Stop, deadline: float) -> str | None:
     """Listen, or say why notifications do not arrive here."""
-    pid = wire.query("SELECT pg_backend_pid()", timeout=_left(deadline))[0][0]
+    pid = wire.query("SELECT pg_backend_pid()", timeout=remaining(deadline))[0][0]
     # Before any SET: behind a pooler that shares sessions it would fall upon others.
     if pid != str(wire.backend_pid).encode() and not _passes_notifications(wire, stop, deadline):
         return (
             "a connection pooler in transaction mode swallows notifications; "
             "connect to the server itself or to a pool in session mode"
         )
-    listen = f"{SETTINGS}; LISTEN {Identifier(known.channel).as_string()}"
+    listen = f"{SETTINGS}; LISTEN {Identifier(channel).as_string()}"
     try:
-        wire.query(listen, timeout=_left(deadline))
+        wire.query(listen, timeout=remaining(deadline))
     except Refused as refused:
         if refused.sqlstate == "25006":
-            wire.query(SETTINGS, timeout=_left(deadline))
+            wire.query(SETTINGS, timeout=remaining(deadline))
             return "a standby does not pass notifications on"
         if refused.sqlstate != "58P01":
             raise
         # A server's bug, since mended: VACUUM removed what the queue still needs. This call moves the queue on.
-        wire.query("SELECT pg_notification_queue_usage()", timeout=_left(deadline))
-        wire.query(listen, timeout=_left(deadline))
+        wire.query("SELECT pg_notification_queue_usage()", timeout=remaining(deadline))
+        wire.query(listen, timeout=remaining(deadline))
     return None
 
 
@@ -236,14 +201,14 @@ def _passes_notifications(wire: Wire, stop: Stop, deadline: float) -> bool:
     """Whether a notification from another session comes through the pooler."""
     probe = Identifier(f"hotconfig_probe_{secrets.token_hex(8)}").as_string()
     try:
-        wire.query(f"LISTEN {probe}", timeout=_left(deadline))
-        other = Wire.connect({**wire.params, "application_name": "hotconfig probe"}, stop, timeout=_left(deadline))
+        wire.query(f"LISTEN {probe}", timeout=remaining(deadline))
+        other = Wire.connect({**wire.params, "application_name": "hotconfig probe"}, stop, timeout=remaining(deadline))
         try:
-            other.query(f"NOTIFY {probe}", timeout=_left(deadline))
+            other.query(f"NOTIFY {probe}", timeout=remaining(deadline))
         finally:
             other.close()
-        passed = wire.notified(_left(deadline, PROBE))
-        wire.query(f"UNLISTEN {probe}", timeout=_left(deadline))
+        passed = wire.notified(remaining(deadline, PROBE))
+        wire.query(f"UNLISTEN {probe}", timeout=remaining(deadline))
     except Refused:
         return False
     return passed

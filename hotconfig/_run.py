@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Generic
 from weakref import WeakMethod
@@ -15,8 +16,11 @@ from weakref import WeakMethod
 from hotconfig import _cache, _fork, _postgres
 from hotconfig import conninfo as _conninfo
 from hotconfig._content import Content, parse
-from hotconfig._feed import Down, Item, Published, Stop
+from hotconfig._feed import Down, Feed, Item, Published, Stop
+from hotconfig._nats_address import is_nats
+from hotconfig._nats_address import parse as parse_nats
 from hotconfig._settings import Settings
+from hotconfig.conninfo import Target
 from hotconfig.errors import HotConfigError, InvalidConfig, Unavailable
 from hotconfig.snapshot import S
 
@@ -40,10 +44,9 @@ class Run(Generic[S]):
         target = _conninfo.resolve(settings.conninfo)
         schema = _conninfo.schema_name(settings.schema)
         _fork.release()
+        source = _source(target)
         self._stop = Stop()
-        self._feed = _postgres.feed(
-            document, self._stop, target=target, schema=schema, heartbeat=settings.heartbeat, timeout=timeout
-        )
+        self._feed = source(document, self._stop, schema=schema, heartbeat=settings.heartbeat, timeout=timeout)
         try:
             item = next(self._feed)
             self.content.take(item)
@@ -139,3 +142,12 @@ class Run(Generic[S]):
             _cache.write(Path(path), self.content.status.document, item.json)
         except OSError as error:
             logger.warning("the cache %s cannot be written: %s", path, error.strerror)
+
+
+def _source(target: Target) -> Callable[..., Feed]:
+    """The feed from what the address names. Raises MissingExtra."""
+    if not is_nats(target.conninfo):
+        return partial(_postgres.feed, target=target)
+    from hotconfig import _nats  # late: it loads asyncio and the vendor's client, which few need
+
+    return partial(_nats.feed, address=parse_nats(str(target.conninfo)))

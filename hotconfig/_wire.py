@@ -16,25 +16,17 @@ import psycopg
 from psycopg import pq
 
 from hotconfig import _fork
-from hotconfig._feed import Selector, Stop
+from hotconfig._feed import Failed, Lost, Selector, Stop, Stopped
 
 Row = tuple[bytes | None, ...]
 
 
-class Lost(Exception):
-    """The connection could not be made, or is gone, or does not answer in time."""
-
-
-class Refused(Exception):
+class Refused(Failed):
     """The server answered with an error."""
 
     def __init__(self, sqlstate: str, message: str) -> None:
         super().__init__(message)
         self.sqlstate = sqlstate
-
-
-class Stopped(Exception):
-    """The wait was ended by `stop`."""
 
 
 class Wire:

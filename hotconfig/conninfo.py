@@ -4,13 +4,14 @@
     a SQLAlchemy URL             postgresql+psycopg://… · postgresql+asyncpg://… · postgres://…
     a callable returning one     called at every connect, for passwords that rotate
     embedded: · embedded:/path   the embedded server, started when it is needed
+    nats://host1,host2/bucket    for readers: what `hotconfig relay` has put there
     None                         HOTCONFIG_DATABASE_URL, then DATABASE_URL, then DEFAULT
 
 Nothing here shows a password: neither `str()` nor `repr()` of a target, nor an error about a URL
 that was mistyped in the middle of one. A variable that is set to nothing counts as not set.
 
 Environment variables:
-    HOTCONFIG_DATABASE_URL: where to connect, if no argument or option says so: a libpq string, a URL or `embedded:`.
+    HOTCONFIG_DATABASE_URL: where to connect, if no argument or option says so: any of the strings above.
     DATABASE_URL: the same, if HOTCONFIG_DATABASE_URL is not set.
     HOTCONFIG_PROFILE: the profile that clients follow and verbs mean, if none is named. Default: the default one.
     HOTCONFIG_SCHEMA: where hotconfig's tables are, if no argument or option says so. Default: public.
@@ -35,7 +36,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 # Imported before any client is, and not where it is used: its exit handler then runs after theirs, so
 # that no client sees the server go, and starts it again, at the end of a process.
-from hotconfig import embedded
+from hotconfig import _nats_address, embedded
 from hotconfig.errors import Unavailable
 
 __all__ = ["DEFAULT", "Conninfo", "Target", "channel", "check", "profile_name", "resolve", "schema_name"]
@@ -71,6 +72,11 @@ class Target:
             MissingExtra: the embedded server is not installed.
         """
         conninfo = self.conninfo if isinstance(self.conninfo, str) else self._called(self.conninfo)
+        if _nats_address.is_nats(conninfo):
+            raise Unavailable(
+                f"{_nats_address.parse(conninfo)} is for clients that read; what edits, looks back or migrates needs "
+                "PostgreSQL. Next: give its address (--database, conninfo=), or set HOTCONFIG_DATABASE_URL to it."
+            )
         if _is_embedded(conninfo):
             return dict(_parse(embedded.start(_embedded_path(conninfo))))
         return dict(_parse(conninfo))
@@ -81,6 +87,8 @@ class Target:
             return f"what {_name(self.conninfo)} returns"
         if _is_embedded(self.conninfo):
             return self.conninfo
+        if _nats_address.is_nats(self.conninfo):
+            return str(_nats_address.parse(self.conninfo))
         params = _parse(self.conninfo)
         shown = [f"{name}={params[name]}" for name in ("host", "port", "dbname", "user") if name in params]
         return " ".join(shown) or "what libpq takes by default"
@@ -120,7 +128,9 @@ def check(conninfo: object) -> None:
         return
     if not isinstance(conninfo, str):
         raise TypeError(f"conninfo is a string or a callable that returns one, not {type(conninfo).__name__}")
-    if not _is_embedded(conninfo):
+    if _nats_address.is_nats(conninfo):
+        _nats_address.parse(conninfo)
+    elif not _is_embedded(conninfo):
         _parse(conninfo)
 
 

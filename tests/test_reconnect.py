@@ -11,7 +11,7 @@ from editing import FOREVER, Editor, eventually
 from psycopg.sql import SQL, Identifier, Literal
 from servers import Server
 
-from hotconfig import Change, Client, Unavailable, _postgres
+from hotconfig import Change, Client, Unavailable, _feed
 from hotconfig._wire import Wire
 
 NOWHERE = "postgresql://127.0.0.1:1/nowhere"
@@ -135,7 +135,7 @@ def test_connections_are_asked_for_one_at_a_time(
         return opened[-1]
 
     monkeypatch.setattr(Wire, "connect", noted)
-    monkeypatch.setattr(_postgres, "STABLE", 0.0)
+    monkeypatch.setattr(_feed, "STABLE", 0.0)
     with Client(database, heartbeat=FOREVER) as client:
         for lost in range(1, 6):
             editor.terminate()

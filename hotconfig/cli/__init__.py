@@ -5,7 +5,7 @@ from __future__ import annotations
 from hotconfig.cli.app import app, main
 
 # In the order of `hotconfig --help`.
-from hotconfig.cli import setup, read, past, write, edit, profile, exchange, watch, fleet, doctor, adopt  # isort: skip
+from hotconfig.cli import setup, read, past, write, edit, profile, exchange, watch, fleet, relay, doctor, adopt  # isort: skip
 
 __all__ = [
     "adopt",
@@ -18,6 +18,7 @@ __all__ = [
     "past",
     "profile",
     "read",
+    "relay",
     "setup",
     "watch",
     "write",

@@ -18,7 +18,7 @@ from editing import FOREVER, Editor, eventually
 from psycopg.sql import SQL, Identifier
 from servers import TEMPLATE, Server, running
 
-from hotconfig import Change, Client, Snapshot, _postgres, migrations
+from hotconfig import Change, Client, Snapshot, _feed, migrations
 
 
 def test_transaction_pooler_swallows_listen(pooler: Callable[[str], str], editor: Editor) -> None:
@@ -144,7 +144,7 @@ def test_dead_connection_retried_hot(database: str, editor: Editor, monkeypatch:
         return uniform(low, high)
 
     monkeypatch.setattr(random, "uniform", longest)
-    monkeypatch.setattr(_postgres, "STABLE", math.inf)
+    monkeypatch.setattr(_feed, "STABLE", math.inf)
     with Client(lambda: where, heartbeat=FOREVER) as client:
         where = "postgresql://127.0.0.1:1/nowhere"
         editor.terminate()
@@ -153,7 +153,7 @@ def test_dead_connection_retried_hot(database: str, editor: Editor, monkeypatch:
         where = database
         eventually(lambda: client.status().healthy)
 
-        monkeypatch.setattr(_postgres, "STABLE", 0.0)
+        monkeypatch.setattr(_feed, "STABLE", 0.0)
         bounds.clear()
         editor.terminate()
         eventually(lambda: bounds)

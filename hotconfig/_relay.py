@@ -1,0 +1,265 @@
+"""The relay: every document from PostgreSQL into a bucket, for more processes than a database has connections.
+
+    (notification, heartbeat, or a connect) -> names and tokens -> documents that differ -> put each -> put state
+
+Each put expects the revision that its key had before PostgreSQL was read: first the key, then PostgreSQL, then the put.
+So what is put is at least as new as what it replaces, without a comparison of versions, which a failover would fool;
+whoever was stopped in between is refused, and begins again. Hence several relays at once do no harm.
+
+State is put last, when all documents of its version are there: `hotconfig._nats` says what it means. What is not there
+any more is deleted. At a connect and at each heartbeat everything is compared; a notification brings what is newer.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from psycopg.sql import SQL, Identifier
+
+from hotconfig import _nats
+from hotconfig import conninfo as _conninfo
+from hotconfig._apart import Apart
+from hotconfig._bucket import ABSENT, Bucket, Entry, Put, Unanswered
+from hotconfig._connect import connect
+from hotconfig._feed import ANSWER, Beat, Failed, Feed, Stop, follow, member
+from hotconfig._nats import AFTER, CHANGED, STATE, TOKEN, TOO_LARGE, VERSION, place
+from hotconfig._nats_address import Address, bucket_of, document_of, key_of
+from hotconfig._postgres import ACKNOWLEDGE, announced, as_application_name, listen
+from hotconfig._refusal import refusal, unavailable
+from hotconfig._wire import Refused, Wire
+from hotconfig.conninfo import Target
+from hotconfig.errors import HotConfigError
+
+logger = logging.getLogger("hotconfig")
+
+RELAY = "(relay)"  # what stands in the fleet in the place of a document
+AT_A_TIME = 50  # documents that are read and put together
+NAMED = 50  # documents that a state names; if more have changed, everybody reads again
+PUT = 20.0  # seconds for so many
+OVERHEAD = 1024  # bytes of a message's headers, at most
+
+# The state stands without a name.
+NAMES = SQL("""
+    SELECT NULL, version, token FROM {schema}.config_state
+    UNION ALL SELECT name, version, token FROM {schema}.config_documents WHERE version > $1::bigint
+""")
+DOCUMENTS = SQL("""
+    SELECT name, version, token, document || pg_catalog.jsonb_build_object('version', version)
+    FROM {schema}.config_documents
+    WHERE name IN (SELECT pg_catalog.jsonb_array_elements_text($1::jsonb))
+""")
+
+
+@dataclass(slots=True)
+class Relay:
+    """What a relay knows across connections, and says of itself."""
+
+    target: Target
+    schema: str
+    address: Address
+    replicas: int | None = None
+    heartbeat: float = 10.0
+    newest: int | None = None
+    """The newest version in PostgreSQL."""
+    relayed: int | None = None
+    """The newest one that all documents in the bucket have."""
+    documents: int = 0
+    too_large: set[str] = field(default_factory=set)
+    """Documents of which the bucket has no more than their size."""
+    heard: float = -math.inf
+    """When both answered, on the monotonic clock."""
+    error: HotConfigError | None = None
+    connected: float = math.inf
+    apart: Apart = field(default_factory=Apart)
+
+    @property
+    def application_name(self) -> str:
+        start = announced(_conninfo.channel(self.schema))
+        return as_application_name(f"{start}{self.relayed or 0}:{member()}:{RELAY}")
+
+    def run(self, stop: Stop) -> Iterator[HotConfigError | None]:
+        """Relay until `stop` is set. Yields what hinders, and None when it is over and after each version."""
+        session, explain = partial(_session, self, stop), partial(_explain, self)
+        for item in follow(self, session, explain, stop, math.inf):
+            self.error = None if isinstance(item, Beat) else item.error
+            yield self.error
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A document as PostgreSQL has it, or without a name the state."""
+
+    name: str | None
+    version: str
+    token: str
+    json: bytes | None = None
+
+
+@dataclass(slots=True)
+class _Session:
+    """Both ends."""
+
+    relay: Relay
+    bucket: Bucket
+    wire: Wire
+    there: dict[str, Entry] = field(default_factory=dict)
+    """What the bucket has, as far as we know: its payloads left out."""
+    state: Row | None = None
+    """What was announced last by us, or needed no announcement."""
+    unannounced: set[str] = field(default_factory=set)
+    """Keys of documents that were put since."""
+
+    def survey(self) -> None:
+        """What the bucket has, if somebody else has put something."""
+        if self.bucket.last(timeout=ANSWER) != max((entry.revision for entry in self.there.values()), default=-1):
+            self.there = self.bucket.entries(">", timeout=PUT)
+
+    def names(self, since: int) -> tuple[Row, list[Row]]:
+        """The state, and the documents of versions after `since`, at one point in time."""
+        statement = NAMES.format(schema=Identifier(self.relay.schema)).as_string()
+        rows = [_row(*row) for row in self.wire.query(statement, str(since), timeout=ANSWER)]
+        states = [row for row in rows if row.name is None]
+        if not states:
+            raise Refused("", "config_state is empty")
+        return states[0], [row for row in rows if row.name is not None]
+
+    def bring(self, names: Sequence[str]) -> None:
+        """Put these documents as they are now, until the bucket has each of them, or a newer one."""
+        statement = DOCUMENTS.format(schema=Identifier(self.relay.schema)).as_string()
+        for start in range(0, len(names), AT_A_TIME):
+            missing = list(names[start : start + AT_A_TIME])
+            while missing:
+                asked = self.wire.query(statement, json.dumps(missing), timeout=ANSWER)
+                rows = {row.name: row for row in (_row(*each) for each in asked)}
+                puts = {name: self._put(name, rows.get(name)) for name in missing if self.differs(name, rows.get(name))}
+                missing = []
+                for (name, put), revision in zip(
+                    puts.items(), self.bucket.put(list(puts.values()), timeout=PUT), strict=True
+                ):
+                    if revision is None:  # somebody else was faster
+                        self.there[put.key] = self.bucket.newest(put.key, timeout=ANSWER)
+                        missing.append(name)
+                    else:
+                        self.there[put.key] = Entry(revision, put.headers, b"")
+                        self.unannounced.add(put.key)
+
+    def differs(self, name: str, row: Row | None) -> bool:
+        entry = self.there.get(key_of(name), ABSENT)
+        if row is None or entry.deleted:
+            return not (row is None and entry.deleted)
+        return entry.headers.get(TOKEN) != row.token
+
+    def _put(self, name: str, row: Row | None) -> Put:
+        key = key_of(name)
+        revision = self.there.get(key, ABSENT).revision
+        if row is None:
+            return Put(key, ABSENT.headers, b"", revision)
+        headers, payload = {VERSION: row.version, TOKEN: row.token}, row.json or b""
+        self.relay.too_large.discard(name)
+        if len(payload) + OVERHEAD > self.bucket.max_payload:
+            logger.error("document %r has %d bytes: raise max_payload of the NATS servers", name, len(payload))
+            self.relay.too_large.add(name)
+            headers, payload = headers | {TOO_LARGE: str(len(payload))}, b""
+        return Put(key, headers, payload, revision)
+
+    def announce(self, state: Row, changed: Sequence[str] | None) -> bool:
+        """Put the state that was read before all puts; False: somebody was faster, and PostgreSQL is to be read again.
+
+        Args:
+            state: as PostgreSQL has it.
+            changed: the keys of all documents that differ from the state that we announced last; None: not known.
+        """
+        before = self.there.get(STATE, ABSENT)
+        if before.headers.get(TOKEN) != state.token or self.unannounced:
+            headers = {VERSION: state.version, TOKEN: state.token}
+            follows = self.state is not None and before.headers.get(TOKEN) == self.state.token
+            if changed is not None and follows and len(changed) <= NAMED:
+                headers |= {AFTER: place(before), CHANGED: " ".join(changed)}
+            (revision,) = self.bucket.put([Put(STATE, headers, b"", before.revision)], timeout=PUT)
+            if revision is None:
+                now = self.bucket.newest(STATE, timeout=ANSWER)
+                self.there[STATE] = now
+                said = set(now.headers.get(CHANGED, "").split())
+                if now.headers.get(TOKEN) != state.token or not self.unannounced <= said:
+                    return False
+            else:
+                self.there[STATE] = Entry(revision, headers, b"")
+        self.state = state
+        self.unannounced.clear()
+        return True
+
+
+def _session(relay: Relay, stop: Stop, deadline: float) -> Feed:
+    """One life of both connections; any error leaves it."""
+    name = bucket_of(relay.address, relay.schema)
+    bucket = Bucket.connect(relay.address, name, stop, member=f"hotconfig:{member()}:{RELAY}", timeout=ANSWER)
+    try:
+        bucket.make(relay.replicas, timeout=PUT)
+        wire, standby = connect(relay.target, relay.application_name, relay.apart, stop, deadline)
+        try:
+            if standby is not None:
+                raise unavailable("no server here is a primary; a standby may be behind what was relayed", relay.target)
+            if reason := listen(wire, _conninfo.channel(relay.schema), stop, deadline):
+                raise unavailable(reason, relay.target)
+            session = _Session(relay, bucket, wire)
+            relay.connected = time.monotonic()
+            yield from _relaying(session)
+        finally:
+            wire.close()
+    finally:
+        bucket.close()
+
+
+def _relaying(session: _Session) -> Feed:
+    relay, wire = session.relay, session.wire
+    acknowledged, whole = "", True
+    while True:
+        if whole:
+            session.survey()
+        known = session.state
+        state, rows = session.names(-1 if whole or known is None else int(known.version))
+        relay.newest = int(state.version)
+        if not whole and known is not None and _stepped_back(known, state):
+            whole = True
+            continue
+        names = [row.name for row in rows if row.name is not None and session.differs(row.name, row)]
+        if whole:
+            published = {row.name for row in rows}
+            names += [name for name in map(document_of, _documents(session.there)) if name not in published]
+        session.bring(names)
+        if not session.announce(state, None if whole else [key_of(row.name) for row in rows if row.name]):
+            continue
+        relay.relayed = relay.newest
+        relay.documents, relay.heard = len(_documents(session.there)), time.monotonic()
+        yield Beat(version=relay.newest)
+        if acknowledged != (name := relay.application_name):
+            wire.query(ACKNOWLEDGE, name, timeout=ANSWER)
+            acknowledged = name
+        whole = not wire.notified(relay.heartbeat)
+
+
+def _stepped_back(known: Row, state: Row) -> bool:
+    return int(state.version) < int(known.version) or (state.version == known.version and state.token != known.token)
+
+
+def _documents(there: dict[str, Entry]) -> list[str]:
+    """The keys of the documents that are there."""
+    return [key for key, entry in there.items() if key != STATE and not entry.deleted]
+
+
+def _row(name: bytes | None, version: bytes | None, token: bytes | None, json: bytes | None = None) -> Row:
+    return Row(None if name is None else name.decode(), (version or b"0").decode(), (token or b"").decode(), json)
+
+
+def _explain(relay: Relay, error: Exception) -> HotConfigError:
+    if isinstance(error, Unanswered):
+        return _nats.unavailable(relay.address, str(error))
+    if not isinstance(error, Failed):
+        return unavailable(f"{type(error).__name__} in the relay", relay.target)
+    return refusal(error.sqlstate if isinstance(error, Refused) else "", str(error), relay.target, relay.schema)

