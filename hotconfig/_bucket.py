@@ -17,6 +17,7 @@ import contextlib
 import json
 import math
 import os
+import random
 import ssl
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -44,6 +45,7 @@ NEEDED = 2, 11  # the server's version: several subjects in one Direct Get
 TAKEN = 10071, 10164  # JetStream's error codes: the revision is not the expected one
 ALONE = 10005, 10074  # there are not so many servers: no suitable peers, no cluster
 REVISION = "Nats-Sequence"  # the header of whatever a stream has stored
+LONGEST = 20  # digits of a revision
 CLOSE = 0.5  # seconds for a goodbye
 
 _inherited: list[Bucket] = []  # of the parent of this process: kept, so that nobody tidies up in its name
@@ -124,7 +126,7 @@ class Bucket:
 
     @classmethod
     def connect(cls, address: Address, name: str, stop: Stop, *, member: str, timeout: float) -> Bucket:
-        """Connect to one of the servers, each in turn within its share of `timeout` seconds.
+        """Connect to one of the servers, each within its share of `timeout` seconds.
 
         Raises:
             Lost: what each answered.
@@ -132,7 +134,8 @@ class Bucket:
         """
         deadline = time.monotonic() + timeout
         errors: list[str] = []
-        for i, (host, port) in enumerate(address.servers):
+        # In any order, so that many clients spread over the servers.
+        for i, (host, port) in enumerate(random.sample(address.servers, len(address.servers))):
             bucket = cls(name, stop)
             try:
                 left = max(0.0, deadline - time.monotonic()) / (len(address.servers) - i)
@@ -268,7 +271,10 @@ class Bucket:
 
     async def _listen(self, key: str, answer: Callable[[], str]) -> None:
         async def hinted(message: Msg) -> None:
-            self.hint = message.headers or {}
+            # Whoever may publish here can send anything, and have us look again, which is all.
+            headers = message.headers or {}
+            revision = headers.get(REVISION, "")
+            self.hint = headers if revision.isdecimal() and len(revision) <= LONGEST else {}
             self._news.set()
 
         async def asked(message: Msg) -> None:

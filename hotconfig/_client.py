@@ -30,8 +30,8 @@ class Client(Holder[S]):
 
     Args:
         conninfo: a libpq string or URL, a SQLAlchemy URL, a callable that returns one (asked at every connect),
-            `embedded:` or `embedded:/path`. Default: HOTCONFIG_DATABASE_URL, then DATABASE_URL, then
-            `postgresql://localhost:5432/ai_slide_generator`.
+            `embedded:` or `embedded:/path`, or `nats://host1,host2/bucket`, which `hotconfig relay` fills. Default:
+            HOTCONFIG_DATABASE_URL, then DATABASE_URL, then `postgresql://localhost:5432/ai_slide_generator`.
         model: what the document is validated with; a subclass of Snapshot. Default: ProfileConfig.
         profile: the profile to follow. Default: HOTCONFIG_PROFILE, then the default profile, also when another one
             becomes it.
@@ -239,7 +239,7 @@ class Client(Holder[S]):
             NoSuchProfile, NoDefaultProfile, NoSuchDocument: nothing is published under that name.
             InvalidConfig: the document does not fit the model.
             ValueError: a malformed URL in the environment.
-            MissingExtra: `embedded:` without the package it needs.
+            MissingExtra: `embedded:` or `nats://` without the package that it needs.
         """
         self._ensure_started(timeout, reopen=True)
         return self

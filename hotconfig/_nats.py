@@ -162,7 +162,7 @@ def _touches(headers: Mapping[str, str], known: Known) -> bool:
     if at[0] == 0 or at == (known.state.revision, known.state.headers.get(TOKEN)):
         return False
     if headers.get(AFTER) == place(known.state):
-        return known.key in headers[CHANGED].split()
+        return known.key in headers.get(CHANGED, "").split()
     return True
 
 

@@ -39,7 +39,7 @@ class HotConfigError(Exception):
 
 
 class Unavailable(HotConfigError):
-    """PostgreSQL cannot be reached, or does not let us in: address, password or privilege."""
+    """The server cannot be reached, or does not let us in: address, password or privilege."""
 
 
 class NotMigrated(HotConfigError):
