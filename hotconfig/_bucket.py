@@ -66,12 +66,12 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """What is to stand under a key that is still at `revision`, 0 for a new one."""
+    """What is to stand under a key that is still at `revision`: 0: there is none yet; None: whatever it is."""
 
     key: str
     headers: Mapping[str, str]
     payload: bytes
-    revision: int
+    revision: int | None
 
 
 class Unanswered(Lost):
@@ -252,7 +252,7 @@ class Bucket:
                 raise Unanswered(f"bucket {self.name} answers {status} {headers.get('Description', '')}")
 
     def newest(self, key: str, *, timeout: float) -> Entry:
-        """What the stream's leader has under a key, and no replica has newer; ABSENT if nothing. Raises as `look`."""
+        """What the stream's leader has under a key, or a pattern's newest; ABSENT if nothing. Raises as `look`."""
         return self._run(self._newest(key), timeout)
 
     async def _newest(self, key: str) -> Entry:
@@ -307,7 +307,9 @@ class Bucket:
         return await asyncio.gather(*map(self._put, puts))
 
     async def _put(self, put: Put) -> int | None:
-        headers = {**put.headers, "Nats-Expected-Last-Subject-Sequence": str(put.revision)}
+        headers = dict(put.headers)
+        if put.revision is not None:
+            headers["Nats-Expected-Last-Subject-Sequence"] = str(put.revision)
         try:
             done = await self._connection.jetstream().publish(
                 self._subject(put.key), put.payload, headers=headers, timeout=math.inf, stream=self._stream
@@ -366,13 +368,6 @@ class Bucket:
             )
         await following.unsubscribe()
         return entries
-
-    def last(self, *, timeout: float) -> int:
-        """The newest revision of any key. Raises as `look`."""
-        return self._run(self._last(), timeout)
-
-    async def _last(self) -> int:
-        return (await self._connection.jsm().stream_info(self._stream)).state.last_seq
 
     # ---- the loop
 

@@ -7,7 +7,10 @@ document is there as of N, or newer. It also names the documents that changed si
 that; else whoever follows one reads it again. One message answers for several keys at one point in time, and so do they
 here: state and document belong together.
 
-Headers of both: Hotconfig-Version and Hotconfig-Token, a document's or the newest of any. Of state, if known: After,
+A third key, `alive`, is put by every relay at every heartbeat: one that stays as it is says that no relay runs, which
+nobody else would tell, since the bucket answers all the same.
+
+Headers of document and state: Hotconfig-Version and Hotconfig-Token, a document's or the newest of any. Of state, if known: After,
 the revision and token of the state that it follows, and Changed, the keys of the documents that are different since.
 """
 
@@ -21,14 +24,15 @@ from dataclasses import dataclass
 from functools import partial
 
 from hotconfig._bucket import ABSENT, REVISION, Bucket, Entry
-from hotconfig._feed import LOOK_PAUSE, Beat, Feed, Lost, Published, Stop, follow, member, remaining
+from hotconfig._feed import LOOK_PAUSE, Beat, Down, Feed, Item, Lost, Published, Stop, follow, member, remaining
 from hotconfig._nats_address import Address, bucket_of, key_of
 from hotconfig.errors import HotConfigError, Unavailable
 
-STATE = "state"
+STATE, ALIVE, DOCUMENTS = "state", "alive", "document.*"
 VERSION, TOKEN = "Hotconfig-Version", "Hotconfig-Token"
 AFTER, CHANGED = "Hotconfig-After", "Hotconfig-Changed"
 TOO_LARGE = "Hotconfig-Too-Large"
+SILENT = 35.0  # seconds without a relay, after which the state of a client is stale
 BEHIND = 0.005, 0.02, 0.1  # seconds to wait for a replica that is behind, before the leader is asked
 
 
@@ -48,6 +52,7 @@ class Known:
     key: str
     heartbeat: float
     state: Entry = ABSENT
+    alive: tuple[int, float] = 0, 0.0  # the revision of that key, and since when on the monotonic clock
     version: int = -1
     document_version: int | None = None
     document_token: str | None = None
@@ -78,7 +83,8 @@ def _next_step(what: str) -> str:
 
 
 NEXT_STEPS = (
-    ("no bucket", "start `hotconfig relay --to` with this address, or correct the bucket in it"),
+    ("bucket", "start `hotconfig relay --to` with this address, or correct the bucket in it"),
+    ("no relay", "look why `hotconfig relay` does not run, or what it says"),
     ("uthoriz", "check the user, token or credentials in the address"),
     ("ermission", "let this user subscribe and publish what docs/howto/fan-out.md lists"),
     ("TLS", "write nats://, or have the server offer TLS"),
@@ -106,26 +112,34 @@ def _session(known: Known, stop: Stop, deadline: float) -> Feed:
         bucket.close()
 
 
-def _look(bucket: Bucket, known: Known, stop: Stop, deadline: float) -> Beat:
+def _look(bucket: Bucket, known: Known, stop: Stop, deadline: float) -> Item:
     """The newest state, and the document if it is another one than ours."""
-    keys = [STATE, known.key] if not known.asked or _touches(bucket.hint, known) else [STATE]
+    keys = [STATE, ALIVE]
+    if not known.asked or _touches(bucket.hint, known):
+        keys.append(known.key)
     found = _fresh(bucket, known, keys, stop, deadline)
-    if len(keys) == 1 and _touches(found[STATE].headers, known):
-        keys = [STATE, known.key]
+    if known.key not in keys and _touches(found[STATE].headers, known):
+        keys.append(known.key)
         found = _fresh(bucket, known, keys, stop, deadline)
     state = found[STATE]
     if state.deleted:
-        raise Lost(f"there is nothing in bucket {known.bucket} yet")
+        raise Lost(f"bucket {known.bucket} is empty")
     version, before = int(state.headers[VERSION]), int(known.state.headers.get(VERSION, -1))
     rewound = version < before or (version == before and state.headers[TOKEN] != known.state.headers[TOKEN])
     if (state.revision, state.headers[TOKEN]) != (known.state.revision, known.state.headers.get(TOKEN)):
         known.state = state
+    revision, now = found[ALIVE].revision, time.monotonic()
+    if revision != known.alive[0] or not known.asked:
+        known.alive = revision, now
     entry = found[known.key] if known.key in keys else None
     token = entry.headers.get(TOKEN) if entry else None
     if entry is None or (known.asked and token == known.document_token):
         known.version = max(version, known.document_version or 0)
+        if (silent := now - known.alive[1]) > SILENT:
+            return Down(unavailable(known.address, f"no relay has put anything there for {silent:.0f} s"))
         return Beat(version=known.version, rewound=rewound)
     if TOO_LARGE in entry.headers:
+        known.asked = False  # so that the next look asks for it again
         raise Unavailable(
             f"document {known.document!r} has {entry.headers[TOO_LARGE]} bytes, more than NATS takes in a message. "
             "Next: raise max_payload of the servers, or make the document smaller."

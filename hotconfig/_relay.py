@@ -28,7 +28,7 @@ from hotconfig._apart import Apart
 from hotconfig._bucket import ABSENT, Bucket, Entry, Put, Unanswered
 from hotconfig._connect import connect
 from hotconfig._feed import ANSWER, Beat, Failed, Feed, Stop, follow, member
-from hotconfig._nats import AFTER, CHANGED, STATE, TOKEN, TOO_LARGE, VERSION, place
+from hotconfig._nats import AFTER, ALIVE, CHANGED, DOCUMENTS, STATE, TOKEN, TOO_LARGE, VERSION, place
 from hotconfig._nats_address import Address, bucket_of, document_of, key_of
 from hotconfig._postgres import ACKNOWLEDGE, announced, as_application_name, listen
 from hotconfig._refusal import refusal, unavailable
@@ -49,7 +49,7 @@ NAMES = SQL("""
     SELECT NULL, version, token FROM {schema}.config_state
     UNION ALL SELECT name, version, token FROM {schema}.config_documents WHERE version > $1::bigint
 """)
-DOCUMENTS = SQL("""
+CONTENTS = SQL("""
     SELECT name, version, token, document || pg_catalog.jsonb_build_object('version', version)
     FROM {schema}.config_documents
     WHERE name IN (SELECT pg_catalog.jsonb_array_elements_text($1::jsonb))
@@ -114,11 +114,16 @@ class _Session:
     """What was announced last by us, or needed no announcement."""
     unannounced: set[str] = field(default_factory=set)
     """Keys of documents that were put since."""
+    alive: float = -math.inf
+    """When we said last that a relay runs, on the monotonic clock."""
 
     def survey(self) -> None:
         """What the bucket has, if somebody else has put something."""
-        if self.bucket.last(timeout=ANSWER) != max((entry.revision for entry in self.there.values()), default=-1):
-            self.there = self.bucket.entries(">", timeout=PUT)
+        state = self.bucket.newest(STATE, timeout=ANSWER)
+        newest = self.bucket.newest(DOCUMENTS, timeout=ANSWER)
+        known = max((entry.revision for key, entry in self.there.items() if key != STATE), default=-1)
+        if newest.revision != known or state.revision != self.there.get(STATE, ABSENT).revision:
+            self.there = {STATE: state, **self.bucket.entries(DOCUMENTS, timeout=PUT)}
 
     def names(self, since: int) -> tuple[Row, list[Row]]:
         """The state, and the documents of versions after `since`, at one point in time."""
@@ -131,7 +136,7 @@ class _Session:
 
     def bring(self, names: Sequence[str]) -> None:
         """Put these documents as they are now, until the bucket has each of them, or a newer one."""
-        statement = DOCUMENTS.format(schema=Identifier(self.relay.schema)).as_string()
+        statement = CONTENTS.format(schema=Identifier(self.relay.schema)).as_string()
         for start in range(0, len(names), AT_A_TIME):
             missing = list(names[start : start + AT_A_TIME])
             while missing:
@@ -194,6 +199,12 @@ class _Session:
         self.unannounced.clear()
         return True
 
+    def say_alive(self) -> None:
+        now = time.monotonic()
+        if now - self.alive > self.relay.heartbeat / 2:
+            self.bucket.put([Put(ALIVE, {}, b"", None)], timeout=ANSWER)
+            self.alive = now
+
 
 def _session(relay: Relay, stop: Stop, deadline: float) -> Feed:
     """One life of both connections; any error leaves it."""
@@ -236,6 +247,7 @@ def _relaying(session: _Session) -> Feed:
         if not session.announce(state, None if whole else [key_of(row.name) for row in rows if row.name]):
             continue
         relay.relayed = relay.newest
+        session.say_alive()
         relay.documents, relay.heard = len(_documents(session.there)), time.monotonic()
         yield Beat(version=relay.newest)
         if acknowledged != (name := relay.application_name):
