@@ -245,6 +245,8 @@ def test_changes_end_to_end(database: str, editor: Editor) -> None:
 
 
 def test_the_default_client_is_the_module(database: str) -> None:
-    """The module's functions are the default client's methods, with nothing in between."""
-    assert hotconfig.current == default.current
+    """The module's functions are the default client's methods, nothing in between; current() is a twin."""
+    with hotconfig.start(database):
+        assert hotconfig.current() is default.current()
+    assert hotconfig.current() is default.current()
     assert hotconfig.status == default.status
