@@ -10,8 +10,9 @@ here: state and document belong together.
 A third key, `alive`, is put by every relay at every heartbeat: one that stays as it is says that no relay runs, which
 nobody else would tell, since the bucket answers all the same.
 
-Headers of document and state: Hotconfig-Version and Hotconfig-Token, a document's or the newest of any. Of state, if known: After,
-the revision and token of the state that it follows, and Changed, the keys of the documents that are different since.
+Headers of document and state: Hotconfig-Version and Hotconfig-Token, a document's or the newest of any. Of state, if
+known: After, the revision and token of the state that it follows, and Changed, the keys of the documents that are
+different since.
 """
 
 from __future__ import annotations

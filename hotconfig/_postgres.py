@@ -33,10 +33,13 @@ PROBE = 1.0  # seconds for a notification to pass a pooler
 # SET, which needs no plan, where set_config() would: a start waits for it.
 SETTINGS = """
     SET search_path = pg_catalog, pg_temp;
-    SET idle_session_timeout = 0;
     SET lock_timeout = '4s';
+    SET statement_timeout = 0  -- a large document over a thin line takes its time
+"""
+# What a start need not wait for.
+LATER = """
+    SET idle_session_timeout = 0;
     SET plan_cache_mode = force_generic_plan;  -- what is prepared is planned once
-    SET statement_timeout = 0;  -- a large document over a thin line takes its time
     SET tcp_keepalives_idle = 30;
     SET tcp_user_timeout = 30000
 """
@@ -116,7 +119,8 @@ def _session(known: Known, stop: Stop, deadline: float) -> Feed:
             deadline = math.inf
             known.rejected = yield item
             if polling is None and not prepared:
-                # Not before the first item, for which a start waits. Planning takes longer than what is planned.
+                wire.query(LATER, timeout=ANSWER)
+                # Planning takes longer than what is planned.
                 for statement in (_look_in(known.schema, check=True), ACKNOWLEDGE):
                     wire.prepare(statement, timeout=ANSWER)
                 prepared = True
@@ -187,7 +191,7 @@ def listen(wire: Wire, channel: str, stop: Stop, deadline: float) -> str | None:
         wire.query(listen, timeout=remaining(deadline))
     except Refused as refused:
         if refused.sqlstate == "25006":
-            wire.query(SETTINGS, timeout=remaining(deadline))
+            wire.query(f"{SETTINGS}; {LATER}", timeout=remaining(deadline))
             return "a standby does not pass notifications on"
         if refused.sqlstate != "58P01":
             raise

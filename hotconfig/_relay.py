@@ -30,7 +30,7 @@ from hotconfig._connect import connect
 from hotconfig._feed import ANSWER, Beat, Failed, Feed, Stop, follow, member
 from hotconfig._nats import AFTER, ALIVE, CHANGED, DOCUMENTS, STATE, TOKEN, TOO_LARGE, VERSION, place
 from hotconfig._nats_address import Address, bucket_of, document_of, key_of
-from hotconfig._postgres import ACKNOWLEDGE, announced, as_application_name, listen
+from hotconfig._postgres import ACKNOWLEDGE, LATER, announced, as_application_name, listen
 from hotconfig._refusal import refusal, unavailable
 from hotconfig._wire import Refused, Wire
 from hotconfig.conninfo import Target
@@ -218,6 +218,7 @@ def _session(relay: Relay, stop: Stop, deadline: float) -> Feed:
                 raise unavailable("no server here is a primary; a standby may be behind what was relayed", relay.target)
             if reason := listen(wire, _conninfo.channel(relay.schema), stop, deadline):
                 raise unavailable(reason, relay.target)
+            wire.query(LATER, timeout=ANSWER)
             session = _Session(relay, bucket, wire)
             relay.connected = time.monotonic()
             yield from _relaying(session)
