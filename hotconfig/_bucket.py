@@ -19,6 +19,7 @@ import math
 import os
 import random
 import ssl
+import sys
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -132,6 +133,9 @@ class Bucket:
             Lost: what each answered.
             Stopped: `stop` was set meanwhile.
         """
+        patched = sys.modules.get("gevent.monkey")
+        if patched is not None and patched.is_module_patched("threading"):
+            raise Unanswered("green threads share one thread, and asyncio has one running loop for each")
         deadline = time.monotonic() + timeout
         errors: list[str] = []
         # In any order, so that many clients spread over the servers.

@@ -90,6 +90,7 @@ NEXT_STEPS = (
     ("ermission", "let this user subscribe and publish what docs/howto/fan-out.md lists"),
     ("TLS", "write nats://, or have the server offer TLS"),
     ("ertificate", "check tls_ca, and the server's certificate"),
+    ("green threads", "connect to PostgreSQL where gevent has patched the threads"),
     ("or later is needed", "use a newer server"),
 )
 
