@@ -1,7 +1,11 @@
-"""startup: the import, and the start."""
+"""startup: the import, and the start.
+
+`python -m benchmarks.startup CONNINFO` prints samples of the start as JSON, of a process in which nothing else was.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,6 +17,7 @@ import psycopg
 from benchmarks.follow import load
 from benchmarks.measure import Figure, Reach, Table, by_turns, figure
 from benchmarks.place import Place
+from benchmarks.process import ROOT
 from hotconfig import Client
 from hotconfig._postgres import SETTINGS
 
@@ -35,12 +40,8 @@ def run(place: Place) -> Table:
     table = Table("startup", "imports in a new interpreter, without its own start; starts in one that has imported")
     imports = by_turns({each: _import(each) for each in (BARE_IMPORT, MODEL_IMPORT, OUR_IMPORT)}, IMPORTS, warm_up=2)
     with place.database("startup") as conninfo:
-        sides = {
-            BARE_START: lambda: _bare(conninfo),
-            SAFE_START: lambda: _bare(conninfo, *SAFE),
-            OUR_START: lambda: _start(conninfo),
-        }
-        starts = by_turns(sides, STARTS, warm_up=STARTS // 10)
+        command = [sys.executable, "-m", "benchmarks.startup", conninfo]
+        starts = json.loads(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout)
     table.figures = [
         figure(BARE_IMPORT, "beside", "ms", imports[BARE_IMPORT], limit=imports[MODEL_IMPORT]),
         figure(MODEL_IMPORT, "limit", "ms", imports[MODEL_IMPORT]),
@@ -67,6 +68,15 @@ def run(place: Place) -> Table:
         f"{with_session:.2f} times the bare start that has them, too."
     )
     return table
+
+
+def main(conninfo: str) -> None:
+    sides = {
+        BARE_START: lambda: _bare(conninfo),
+        SAFE_START: lambda: _bare(conninfo, *SAFE),
+        OUR_START: lambda: _start(conninfo),
+    }
+    print(json.dumps(by_turns(sides, STARTS, warm_up=STARTS // 10)))
 
 
 def _import(statement: str) -> Callable[[], float]:
@@ -102,3 +112,7 @@ def _start(conninfo: str) -> float:
     taken = time.perf_counter() - began
     client.close()
     return taken
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
