@@ -8,6 +8,7 @@
 # make load        500 clients, a subscriber that blocks, 10,000 of them, 100,000 changes: figures, in five minutes
 # make chaos       five minutes of random edits and faults; SECONDS, WRITERS, CLIENTS, SEED
 # make bench       measure it beside its limits and its peers, and write docs/performance.md: ten minutes
+# make scale-demo  200 clients of a NATS cluster, while relays and its leader are killed; RUNS
 # make reliability break what can break, and write docs/reliability.md: an hour
 # make reference   write docs/reference.md and docs/command-line.md again
 # make clean       remove what the others made
@@ -19,7 +20,7 @@ MAKEFLAGS += --no-print-directory
 # More workers than two processors, since a test waits for most of its time; none idle while another has tests left.
 PYTEST = pytest -q -n 4 --dist worksteal
 
-.PHONY: demo test lint coverage reference bench peers reliability check chaos load dist examples matrix clean
+.PHONY: demo test lint coverage reference bench peers reliability check chaos load scale-demo dist examples matrix clean
 
 demo: .venv-demo/installed
 	.venv-demo/bin/hotconfig demo
@@ -97,6 +98,11 @@ examples:
 
 load: .venv/installed
 	.venv/bin/python -m tests.load
+
+RUNS ?= 1
+
+scale-demo: .venv/installed
+	.venv/bin/python -m tests.scale --runs $(RUNS)
 
 SECONDS ?= 300
 WRITERS ?= 4

@@ -120,6 +120,7 @@ class Bucket:
         self._news = asyncio.Event()
         self._error: Exception | None = None
         self._asked = 0
+        self._answers: asyncio.Queue[Msg] = asyncio.Queue()
         self._connection = Connection()
         self._inbox = self._connection.new_inbox()
 
@@ -176,7 +177,8 @@ class Bucket:
         version = self._connection.connected_server_version
         if (version.major, version.minor) < NEEDED:
             raise Unanswered(f"is NATS {version}; {'.'.join(map(str, NEEDED))} or later is needed")
-        self._answers = await self._connection.subscribe(f"{self._inbox}.*")
+        # Into a queue, since next_msg() of a subscription makes a task and a UUID for each message.
+        await self._connection.subscribe(f"{self._inbox}.*", cb=self._answers.put)
 
     def _secret(self, address: Address, text: str | None) -> Callable[[], str] | None:
         if text is None:
@@ -240,7 +242,7 @@ class Bucket:
         await self._connection.publish(subject, json.dumps(request).encode(), reply=inbox)
         entries = dict.fromkeys(keys, ABSENT)
         while True:
-            message = await self._answers.next_msg(timeout=None)
+            message = await self._answers.get()
             if message.subject != inbox:
                 continue  # the answer to one that was given up
             headers = message.headers or {}

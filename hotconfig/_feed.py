@@ -25,7 +25,7 @@ logger = logging.getLogger("hotconfig")
 
 ANSWER = 5.0  # seconds that a question may go without an answer, or an answer without more of it
 LOOK_PAUSE = 0.005  # seconds between looks that find nothing new: a flood of forged notifications costs 200 a second
-BACK_OFF = 0.1, 30.0  # seconds: first and longest bound of the random wait before the next connect
+SHORTEST, LONGEST = 0.1, 30.0  # seconds: first and last bound of the random pause before the next connect
 STABLE = 30.0  # seconds of a connection's life after which the back-off begins anew
 
 # Neither holds a descriptor of its own, which a fork would share.
@@ -122,12 +122,13 @@ class Link(Protocol):
     connected: float  # since when, on the monotonic clock; infinite: not yet
 
 
-def follow(
+def follow(  # noqa: PLR0917  # all of them are what a feed is made of
     link: Link,
     session: Callable[[float], Feed],
     explain: Callable[[Exception], HotConfigError],
     stop: Stop,
     timeout: float,
+    longest: float = LONGEST,
 ) -> Feed:
     """Session after session, with a pause that grows after each that fails; the first item within `timeout` seconds.
 
@@ -138,6 +139,7 @@ def follow(
         explain: such an error as one of hotconfig's.
         stop: ends it.
         timeout: seconds.
+        longest: bound of the random pause, in seconds.
     """
     failures = 0
     deadline = time.monotonic() + timeout
@@ -157,8 +159,7 @@ def follow(
             failures = 0
         link.connected = math.inf
         yield Down(down)
-        first, longest = BACK_OFF
-        stop.wait(random.uniform(0, min(longest, first * 2**failures)))
+        stop.wait(random.uniform(0, min(longest, SHORTEST * 2**failures)))
         failures = min(failures + 1, 16)
 
 

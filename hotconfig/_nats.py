@@ -103,20 +103,21 @@ def _session(known: Known, stop: Stop, deadline: float) -> Feed:
     try:
         bucket.listen(STATE, lambda: known.entry, timeout=remaining(deadline))
         known.connected = time.monotonic()
+        heard = False
         while True:
             before = known.state
-            known.rejected = yield _look(bucket, known, stop, deadline)
+            known.rejected = yield _look(bucket, known, stop, deadline, heard=heard)
             deadline = math.inf
             if before is known.state:
                 stop.wait(LOOK_PAUSE)
-            bucket.heard(known.heartbeat * random.uniform(0.9, 1.1))
+            heard = bucket.heard(known.heartbeat * random.uniform(0.9, 1.1))
     finally:
         bucket.close()
 
 
-def _look(bucket: Bucket, known: Known, stop: Stop, deadline: float) -> Item:
-    """The newest state, and the document if it is another one than ours."""
-    keys = [STATE, ALIVE]
+def _look(bucket: Bucket, known: Known, stop: Stop, deadline: float, *, heard: bool) -> Item:
+    """The newest state, and the document if it is another one than ours; without a hint, whether a relay is alive."""
+    keys = [STATE] if heard else [STATE, ALIVE]
     if not known.asked or _touches(bucket.hint, known):
         keys.append(known.key)
     found = _fresh(bucket, known, keys, stop, deadline)
@@ -130,14 +131,12 @@ def _look(bucket: Bucket, known: Known, stop: Stop, deadline: float) -> Item:
     rewound = version < before or (version == before and state.headers[TOKEN] != known.state.headers[TOKEN])
     if (state.revision, state.headers[TOKEN]) != (known.state.revision, known.state.headers.get(TOKEN)):
         known.state = state
-    revision, now = found[ALIVE].revision, time.monotonic()
-    if revision != known.alive[0] or not known.asked:
-        known.alive = revision, now
+    silent = _silent(known, found.get(ALIVE), moved=known.state is state)
     entry = found[known.key] if known.key in keys else None
     token = entry.headers.get(TOKEN) if entry else None
     if entry is None or (known.asked and token == known.document_token):
         known.version = max(version, known.document_version or 0)
-        if (silent := now - known.alive[1]) > SILENT:
+        if ALIVE in keys and silent > SILENT:
             return Down(unavailable(known.address, f"no relay has put anything there for {silent:.0f} s"))
         return Beat(version=known.version, rewound=rewound)
     if TOO_LARGE in entry.headers:
@@ -156,6 +155,14 @@ def _look(bucket: Bucket, known: Known, stop: Stop, deadline: float) -> Item:
         document_version=known.document_version,
         json=entry.payload or None,
     )
+
+
+def _silent(known: Known, alive: Entry | None, *, moved: bool) -> float:
+    """Seconds since a relay was known to run."""
+    now = time.monotonic()
+    if moved or (alive is not None and alive.revision != known.alive[0]):
+        known.alive = (known.alive[0] if alive is None else alive.revision), now
+    return now - known.alive[1]
 
 
 def _fresh(bucket: Bucket, known: Known, keys: list[str], stop: Stop, deadline: float) -> dict[str, Entry]:

@@ -41,7 +41,10 @@ logger = logging.getLogger("hotconfig")
 RELAY = "(relay)"  # what stands in the fleet in the place of a document
 AT_A_TIME = 50  # documents that are read and put together
 NAMED = 50  # documents that a state names; if more have changed, everybody reads again
-PUT = 20.0  # seconds for so many
+LEADER = 2.0  # seconds that the leader of the bucket's stream may take to answer
+RATE = 1e6  # bytes a second that are put at least, beyond what an answer takes
+LIST = 20.0  # seconds to list what is there
+PAUSE = 1.0  # seconds between two sessions that fail, at most: a leader is elected within some, and relays are few
 OVERHEAD = 1024  # bytes of a message's headers, at most
 
 # The state stands without a name.
@@ -86,7 +89,7 @@ class Relay:
     def run(self, stop: Stop) -> Iterator[HotConfigError | None]:
         """Relay until `stop` is set. Yields what hinders, and None when it is over and after each version."""
         session, explain = partial(_session, self, stop), partial(_explain, self)
-        for item in follow(self, session, explain, stop, math.inf):
+        for item in follow(self, session, explain, stop, math.inf, PAUSE):
             self.error = None if isinstance(item, Beat) else item.error
             yield self.error
 
@@ -119,11 +122,14 @@ class _Session:
 
     def survey(self) -> None:
         """What the bucket has, if somebody else has put something."""
-        state = self.bucket.newest(STATE, timeout=ANSWER)
-        newest = self.bucket.newest(DOCUMENTS, timeout=ANSWER)
+        state = self.bucket.newest(STATE, timeout=LEADER)
+        newest = self.bucket.newest(DOCUMENTS, timeout=LEADER)
         known = max((entry.revision for key, entry in self.there.items() if key != STATE), default=-1)
         if newest.revision != known or state.revision != self.there.get(STATE, ABSENT).revision:
-            self.there = {STATE: state, **self.bucket.entries(DOCUMENTS, timeout=PUT)}
+            documents = self.bucket.entries(DOCUMENTS, timeout=LIST)
+            self.there = {STATE: state, **documents}
+            # Whoever put these has not come to announce them.
+            self.unannounced |= {key for key, entry in documents.items() if entry.revision > state.revision}
 
     def names(self, since: int) -> tuple[Row, list[Row]]:
         """The state, and the documents of versions after `since`, at one point in time."""
@@ -144,11 +150,11 @@ class _Session:
                 rows = {row.name: row for row in (_row(*each) for each in asked)}
                 puts = {name: self._put(name, rows.get(name)) for name in missing if self.differs(name, rows.get(name))}
                 missing = []
-                for (name, put), revision in zip(
-                    puts.items(), self.bucket.put(list(puts.values()), timeout=PUT), strict=True
-                ):
+                timeout = ANSWER + sum(len(put.payload) for put in puts.values()) / RATE
+                revisions = self.bucket.put(list(puts.values()), timeout=timeout)
+                for (name, put), revision in zip(puts.items(), revisions, strict=True):
                     if revision is None:  # somebody else was faster
-                        self.there[put.key] = self.bucket.newest(put.key, timeout=ANSWER)
+                        self.there[put.key] = self.bucket.newest(put.key, timeout=LEADER)
                         missing.append(name)
                     else:
                         self.there[put.key] = Entry(revision, put.headers, b"")
@@ -186,9 +192,9 @@ class _Session:
             follows = self.state is not None and before.headers.get(TOKEN) == self.state.token
             if changed is not None and follows and len(changed) <= NAMED:
                 headers |= {AFTER: place(before), CHANGED: " ".join(changed)}
-            (revision,) = self.bucket.put([Put(STATE, headers, b"", before.revision)], timeout=PUT)
+            (revision,) = self.bucket.put([Put(STATE, headers, b"", before.revision)], timeout=ANSWER)
             if revision is None:
-                now = self.bucket.newest(STATE, timeout=ANSWER)
+                now = self.bucket.newest(STATE, timeout=LEADER)
                 self.there[STATE] = now
                 said = set(now.headers.get(CHANGED, "").split())
                 if now.headers.get(TOKEN) != state.token or not self.unannounced <= said:
@@ -211,7 +217,7 @@ def _session(relay: Relay, stop: Stop, deadline: float) -> Feed:
     name = bucket_of(relay.address, relay.schema)
     bucket = Bucket.connect(relay.address, name, stop, member=f"hotconfig:{member()}:{RELAY}", timeout=ANSWER)
     try:
-        bucket.make(relay.replicas, timeout=PUT)
+        bucket.make(relay.replicas, timeout=LEADER)
         wire, standby = connect(relay.target, relay.application_name, relay.apart, stop, deadline)
         try:
             if standby is not None:
