@@ -1,4 +1,4 @@
-"""`python -m benchmarks [SUBJECT ...] [--database CONNINFO] [--json FILE]`."""
+"""`python -m benchmarks [SUBJECT ...] [--database CONNINFO] [--json FILE] [--clients N]`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from pydantic import TypeAdapter
 from rich.console import Console
 
-from benchmarks import big, dispatch, fanout, propagation, read, rest, startup, write
+from benchmarks import big, dispatch, fanout, fleet, propagation, read, rest, startup, write
 from benchmarks.measure import Table
 from benchmarks.place import Place, place
 from benchmarks.report import Results, machine, show
@@ -27,24 +28,27 @@ SUBJECTS: dict[str, Callable[[Place], Table]] = {
     "dispatch": dispatch.run,
     "big": big.run,
 }
+FLEET = "fleet"  # only by its name
 NAMES = (*SUBJECTS, "trouble")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help=", ".join(NAMES) + " (default: all)")
+    parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help=", ".join(NAMES) + f" (default: all), {FLEET}")
+    parser.add_argument("--clients", type=int, default=fleet.CLIENTS, metavar="N", help="of fleet (%(default)s)")
     parser.add_argument("--database", metavar="CONNINFO", help="whose user may create databases (embedded)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the figures are written, too")
     given = parser.parse_args()
-    if unknown := set(given.subjects).difference(NAMES):
-        parser.error(f"no such subject: {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
+    if unknown := set(given.subjects).difference((*NAMES, FLEET)):
+        parser.error(f"no such subject: {', '.join(sorted(unknown))}; there are {', '.join((*NAMES, FLEET))}")
     wanted = given.subjects or NAMES
     console = Console(width=None if sys.stdout.isatty() else 120)
     tables, in_trouble = [], None
     with place(given.database) as server:
         on = machine() | {"server": server.version}
         console.print(", ".join(f"{name} {what}" for name, what in on.items()), highlight=False)
-        for name, run in SUBJECTS.items():
+        subjects: dict[str, Callable[[Place], Table]] = {**SUBJECTS, FLEET: partial(fleet.run, clients=given.clients)}
+        for name, run in subjects.items():
             if name in wanted:
                 began = time.monotonic()
                 tables.append(run(server))
