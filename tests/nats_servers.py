@@ -70,6 +70,14 @@ class Nats:
         leader: int = self.eventually(ask)
         return leader
 
+    def delete(self, bucket: str) -> None:
+        """Delete a bucket."""
+
+        async def delete(connection: nats.NATS) -> None:
+            await connection.jetstream().delete_key_value(bucket)
+
+        self.run(delete)
+
     def eventually(self, ask: Any) -> Any:
         """What `ask(connection)` returns as soon as it does not raise."""
         deadline = time.monotonic() + READY
