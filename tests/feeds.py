@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import nats_servers
 import pytest
@@ -13,9 +12,15 @@ from nats_servers import Nats
 from proxy import Proxy, proxied
 from relays import Relays, relays
 
+from hotconfig._bucket import Bucket
+from hotconfig._wire import Wire
+
 
 class Where(Protocol):
     """Where clients of the test's database read; who edits it goes to PostgreSQL in any case."""
+
+    connection: ClassVar[type[Wire | Bucket]]
+    """What connects a client."""
 
     @property
     def url(self) -> str:
@@ -27,18 +32,36 @@ class Where(Protocol):
     def terminate(self) -> None:
         """End the connections of all clients."""
 
+    def close(self) -> None:
+        """Likewise, and let nobody read until `open`."""
+
+    def open(self) -> None:
+        """Let clients read again."""
+
 
 class Direct:
     """PostgreSQL itself."""
+
+    connection: ClassVar[type[Wire | Bucket]] = Wire
 
     def __init__(self, url: str, editor: Editor) -> None:
         self.url = url
         self.readers = editor.readers
         self.terminate = editor.terminate
+        self._editor = editor
+
+    def close(self) -> None:
+        self._editor.run("ALTER TABLE config_state RENAME TO config_state_")
+        self.terminate()
+
+    def open(self) -> None:
+        self._editor.run("ALTER TABLE config_state_ RENAME TO config_state")
 
 
 class Relayed:
     """A bucket of the test's own, through a proxy."""
+
+    connection: ClassVar[type[Wire | Bucket]] = Bucket
 
     def __init__(self, bucket: str, editor: Editor, proxy: Proxy, upstream: Nats, relays: Relays) -> None:
         self.bucket = bucket
@@ -59,20 +82,12 @@ class Relayed:
     def terminate(self) -> None:
         self.proxy.cut()
 
+    def close(self) -> None:
+        self.proxy.refuse()
+        self.proxy.cut()
 
-@contextmanager
-def relayed(
-    database: str, bucket: str, editor: Editor, upstream: Nats, relays: Relays, heartbeat: float = FOREVER
-) -> Iterator[Relayed]:
-    """Relay a database into a bucket, which is deleted at the end."""
-    with proxied(upstream.ports[0]) as proxy:
-        where = Relayed(bucket, editor, proxy, upstream, relays)
-        relays.start(database, where.to, heartbeat)
-        try:
-            yield where
-        finally:
-            relays.stop(where.to)
-            upstream.delete(bucket)
+    def open(self) -> None:
+        self.proxy.accept()
 
 
 # ---- fixtures, which conftest.py takes over
@@ -97,8 +112,12 @@ def bucket(
     database: str, database_name: str, editor: Editor, nats_server: Nats, relay_process: Relays
 ) -> Iterator[Relayed]:
     """A bucket that has what the test's database has."""
-    with relayed(database, database_name, editor, nats_server, relay_process) as where:
+    with proxied(nats_server.ports[0]) as proxy:
+        where = Relayed(database_name, editor, proxy, nats_server, relay_process)
+        relay_process.start(database, where.to, FOREVER)
         yield where
+        relay_process.stop(where.to)
+        nats_server.delete(where.bucket)
 
 
 @pytest.fixture(params=["postgres", "nats"])
