@@ -7,12 +7,16 @@ from typing import ClassVar, Protocol
 
 import nats_servers
 import pytest
+from dispatching import PATIENCE
 from editing import FOREVER, Editor, eventually
 from nats_servers import Nats
 from proxy import Proxy, proxied
 from relays import Relays, relays
 
+from hotconfig import _nats, _nats_address, _postgres, conninfo
 from hotconfig._bucket import Bucket
+from hotconfig._content import ACTIVE
+from hotconfig._feed import Feed, Stop
 from hotconfig._wire import Wire
 
 
@@ -25,6 +29,9 @@ class Where(Protocol):
     @property
     def url(self) -> str:
         """For a client: there is all that was committed before."""
+
+    def feed(self, stop: Stop, heartbeat: float) -> Feed:
+        """Of the default profile."""
 
     def readers(self) -> list[int]:
         """A number for each connection of a client."""
@@ -49,6 +56,11 @@ class Direct:
         self.readers = editor.readers
         self.terminate = editor.terminate
         self._editor = editor
+
+    def feed(self, stop: Stop, heartbeat: float) -> Feed:
+        return _postgres.feed(
+            ACTIVE, stop, target=conninfo.resolve(self.url), schema="public", heartbeat=heartbeat, timeout=PATIENCE
+        )
 
     def close(self) -> None:
         self._editor.run("ALTER TABLE config_state RENAME TO config_state_")
@@ -75,6 +87,10 @@ class Relayed:
         newest = self._editor.version()
         eventually(lambda: self._relays.relayed(self.to) == newest)
         return f"nats://127.0.0.1:{self.proxy.port}/{self.bucket}"
+
+    def feed(self, stop: Stop, heartbeat: float) -> Feed:
+        address = _nats_address.parse(self.url)
+        return _nats.feed(ACTIVE, stop, address=address, schema="public", heartbeat=heartbeat, timeout=PATIENCE)
 
     def readers(self) -> list[int]:
         return self.proxy.peers

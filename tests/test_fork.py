@@ -16,13 +16,13 @@ from typing import TypeVar
 
 import psycopg
 import pytest
-from editing import Editor, eventually
+from editing import FOREVER, Editor, eventually
 from feeds import Where
 from programs import started
 from servers import Server
 
 import hotconfig
-from hotconfig import Change, Client, _fork, _postgres, conninfo
+from hotconfig import Change, Client, _fork
 from hotconfig._feed import Beat, Published, Stop
 
 T = TypeVar("T")
@@ -153,11 +153,10 @@ def test_the_child_gives_up_the_parents_socket(client: Client) -> None:
     assert in_child(use_it) == (True, False)
 
 
-def test_a_connection_is_not_closed_by_a_child(database: str, editor: Editor) -> None:
+def test_a_connection_is_not_closed_by_a_child(where: Where, editor: Editor) -> None:
     """A feed that is dropped in the child, by the garbage collector or whomever, goes on in the parent."""
     stop = Stop()
-    target = conninfo.resolve(database)
-    feed = _postgres.feed("active", stop, target=target, schema="public", heartbeat=1000, timeout=10)
+    feed = where.feed(stop, heartbeat=FOREVER)
     with closing(stop), closing(feed):
         next(feed)
         in_child(feed.close)
@@ -167,11 +166,10 @@ def test_a_connection_is_not_closed_by_a_child(database: str, editor: Editor) ->
         assert item.version == version
 
 
-def test_a_listener_that_a_fork_copies_ends(database: str, editor: Editor) -> None:
+def test_a_listener_that_a_fork_copies_ends(where: Where, editor: Editor) -> None:
     """A green thread goes on in the child, where nothing is its own: it ends, and reads nothing of the parent's."""
     stop = Stop()
-    target = conninfo.resolve(database)
-    feed = _postgres.feed("active", stop, target=target, schema="public", heartbeat=0.1, timeout=10)
+    feed = where.feed(stop, heartbeat=0.1)
     with closing(stop), closing(feed):
         next(feed)
         assert in_child(lambda: next(feed, "ended")) == "ended"
