@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from selectors import SelectorKey
 from typing import Any, TypeVar
 
 from hotconfig import _fork
@@ -83,12 +84,28 @@ class Silent(Unanswered):
 ABSENT = Entry(0, {"KV-Operation": "DEL"}, b"")
 
 
+class Watched(Selector):  # type: ignore[misc, valid-type]  # whichever it is
+    """Knows when one of these sockets was last ready: an answer that goes on coming may take its time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sockets: set[int] = set()
+        self.moved = -math.inf
+
+    def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
+        ready: list[tuple[SelectorKey, int]] = super().select(timeout)
+        if any(key.fd in self.sockets for key, _ in ready):
+            self.moved = time.monotonic()
+        return ready
+
+
 class Loop(asyncio.SelectorEventLoop):
     """Knows which sockets a fork would share, and whether what they carry is encrypted."""
 
     def __init__(self) -> None:
-        super().__init__(Selector())
-        self.sockets: set[int] = set()
+        self.selector = Watched()
+        super().__init__(self.selector)
+        self.sockets = self.selector.sockets
         self.encrypted = False
 
     async def sock_connect(self, sock: Any, address: Any) -> None:
@@ -136,7 +153,7 @@ class Bucket:
             bucket = cls(name, stop)
             try:
                 left = max(0.0, deadline - time.monotonic()) / (len(address.servers) - i)
-                bucket._run(bucket._connect(address, host, port, member), left)
+                bucket._run(bucket._connect(address, host, port, member), left, time.monotonic() + left)
             except Lost as error:
                 errors.append(f"{host}:{port}: {bucket._error or error}")
                 bucket.close()
@@ -216,14 +233,19 @@ class Bucket:
 
     # ---- read
 
-    def look(self, keys: Sequence[str], *, timeout: float) -> dict[str, Entry]:
+    def look(self, keys: Sequence[str], *, timeout: float, until: float = math.inf) -> dict[str, Entry]:
         """The entries of these keys at one point in time; ABSENT where there is none.
+
+        Args:
+            keys: of the documents, or of what else there is.
+            timeout: seconds that may pass without more of the answer, here and elsewhere in what is asked.
+            until: when it is to be complete, on the monotonic clock.
 
         Raises:
             Lost: nobody answers in time, or there is no such bucket.
             Stopped: `stop` was set meanwhile.
         """
-        return self._run(self._look(keys), timeout)
+        return self._run(self._look(keys), timeout, until)
 
     async def _look(self, keys: Sequence[str]) -> dict[str, Entry]:
         self._asked += 1
@@ -248,9 +270,9 @@ class Bucket:
             else:
                 raise Unanswered(f"bucket {self.name} answers {status} {headers.get('Description', '')}")
 
-    def newest(self, key: str, *, timeout: float) -> Entry:
+    def newest(self, key: str, *, timeout: float, until: float = math.inf) -> Entry:
         """What the stream's leader has under a key, and no replica has newer; ABSENT if nothing. Raises as `look`."""
-        return self._run(self._newest(key), timeout)
+        return self._run(self._newest(key), timeout, until)
 
     async def _newest(self, key: str) -> Entry:
         try:
@@ -282,7 +304,7 @@ class Bucket:
     def heard(self, timeout: float) -> bool:
         """Whether there is a hint, waiting at most `timeout` seconds for one. Raises Lost, Stopped."""
         try:
-            self._run(self._news.wait(), timeout)
+            self._run(self._news.wait(), timeout, time.monotonic() + timeout)
         except Silent:
             return False
         self._news.clear()
@@ -373,16 +395,20 @@ class Bucket:
     def _subject(self, key: str) -> str:
         return f"$KV.{self.name}.{key}"
 
-    def _run(self, coroutine: Coroutine[Any, Any, T], timeout: float) -> T:
+    def _run(self, coroutine: Coroutine[Any, Any, T], timeout: float, until: float = math.inf) -> T:
         if self._stop.is_set():
             coroutine.close()
             raise Stopped
-        return self._alone(self._bounded(coroutine, timeout))
+        return self._alone(self._bounded(coroutine, timeout, until))
 
-    async def _bounded(self, coroutine: Coroutine[Any, Any, T], seconds: float) -> T:
+    async def _bounded(self, coroutine: Coroutine[Any, Any, T], seconds: float, until: float) -> T:
         task = asyncio.ensure_future(coroutine)
         waiting: set[asyncio.Future[Any]] = {task, self._over}
-        await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        began = time.monotonic()
+        while (left := min(until, max(began, self._loop.selector.moved) + seconds) - time.monotonic()) > 0:
+            done, _ = await asyncio.wait(waiting, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            if done:
+                break
         if not task.done():
             task.cancel()
             await asyncio.wait({task}, timeout=CLOSE)

@@ -146,14 +146,14 @@ def _fresh(bucket: Bucket, known: Known, keys: list[str], stop: Stop, deadline: 
     """These entries, `state` the first of them, not older than what we know and were told of."""
     least = max(known.state.revision, int(bucket.hint.get(REVISION, 0)))
     for pause in BEHIND:
-        found = bucket.look(keys, timeout=remaining(deadline))
+        found = bucket.look(keys, timeout=remaining(deadline), until=deadline)
         if found[STATE].revision >= least:
             return found
         stop.wait(pause)
     # Its replicas are far behind, or it is another bucket of the same name, which began anew: the leader knows. A
     # document that is read after the state belongs to it or to a newer one.
     bucket.hint = {}
-    return {key: bucket.newest(key, timeout=remaining(deadline)) for key in keys}
+    return {key: bucket.newest(key, timeout=remaining(deadline), until=deadline) for key in keys}
 
 
 def _touches(headers: Mapping[str, str], known: Known) -> bool:
