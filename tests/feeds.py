@@ -7,6 +7,7 @@ from typing import ClassVar, Protocol
 
 import nats_servers
 import pytest
+from bounds import HEARTBEAT
 from dispatching import PATIENCE
 from editing import FOREVER, Editor, eventually
 from nats_servers import Nats
@@ -78,6 +79,7 @@ class Relayed:
     def __init__(self, bucket: str, editor: Editor, proxy: Proxy, upstream: Nats, relays: Relays) -> None:
         self.bucket = bucket
         self.proxy = proxy
+        self.server = upstream
         self.to = f"{upstream.url}/{bucket}"
         self._editor = editor
         self._relays = relays
@@ -130,10 +132,25 @@ def bucket(
     """A bucket that has what the test's database has."""
     with proxied(nats_server.ports[0]) as proxy:
         where = Relayed(database_name, editor, proxy, nats_server, relay_process)
-        relay_process.start(database, where.to, FOREVER)
-        yield where
-        relay_process.stop(where.to)
+        with relay_process.running(database, where.to, FOREVER):
+            yield where
         nats_server.delete(where.bucket)
+
+
+@pytest.fixture
+def own_nats() -> Iterator[Nats]:
+    """A server for this test alone, to be stopped, killed or emptied."""
+    with nats_servers.running() as server:
+        yield server
+
+
+@pytest.fixture
+def lively(database: str, own_nats: Nats, editor: Editor, relay_process: Relays) -> Iterator[Relayed]:
+    """A bucket there, whose relay's heart beats as often as those of the clients in the tests of faults."""
+    with proxied(own_nats.ports[0]) as proxy:
+        where = Relayed("hotconfig", editor, proxy, own_nats, relay_process)
+        with relay_process.running(database, where.to, HEARTBEAT):
+            yield where
 
 
 @pytest.fixture(params=["postgres", "nats"])

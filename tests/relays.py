@@ -45,18 +45,20 @@ class Relays:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
-    def start(self, database: str, to: str, heartbeat: float) -> None:
-        """Begin to relay; `to` names the relay from now on."""
+    @contextmanager
+    def running(self, database: str, to: str, heartbeat: float) -> Iterator[None]:
+        """A relay, which is called by where it writes to."""
         self._ask("start", database, to, heartbeat)
+        try:
+            yield
+        finally:
+            self._ask("stop", to)
 
     def relayed(self, to: str) -> int | None:
         """The version that it has relayed."""
         version = self._ask("relayed", to)
         assert version is None or isinstance(version, int)
         return version
-
-    def stop(self, to: str) -> None:
-        self._ask("stop", to)
 
     def _ask(self, *question: object) -> object:
         assert self._process.stdin is not None
