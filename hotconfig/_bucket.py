@@ -37,7 +37,7 @@ try:
     from nats.js import api
     from nats.js.errors import APIError, NotFoundError
 except ImportError as error:
-    raise MissingExtra('nats:// needs the extra: pip install "hotconfig[nats]"') from error
+    raise MissingExtra('nats:// needs an extra. Next: pip install "hotconfig[nats]".') from error
 
 T = TypeVar("T")
 
@@ -185,7 +185,8 @@ class Bucket:
             self._check_encrypted()
         version = self._connection.connected_server_version
         if (version.major, version.minor) < NEEDED:
-            raise Unanswered(f"is NATS {version}; {'.'.join(map(str, NEEDED))} or later is needed")
+            there = f"{version.major}.{version.minor}.{version.patch}"
+            raise Unanswered(f"is NATS {there}; {'.'.join(map(str, NEEDED))} or later is needed")
         self._answers = await self._connection.subscribe(f"{self._inbox}.*")
 
     def _secret(self, address: Address, text: str | None) -> Callable[[], str] | None:
