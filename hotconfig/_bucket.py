@@ -165,6 +165,8 @@ class Bucket:
         raise Unanswered("; ".join(errors))
 
     async def _connect(self, address: Address, host: str, port: int, member: str) -> None:
+        # What credentials sign is sent only where a token is asked for too, which checks that nobody else hears it.
+        token = "" if address.credentials and address.tls else address.token
         await self._connection.connect(
             f"nats://{f'[{host}]' if ':' in host else host}:{port}",
             name=member,
@@ -176,7 +178,7 @@ class Bucket:
             closed_cb=self._gone,
             user=self._secret(address, address.user),
             password=self._secret(address, address.password),
-            token=self._secret(address, address.token),
+            token=self._secret(address, token),
             user_credentials=address.credentials,
             tls=_tls(address),
             tls_hostname=host if address.tls else None,
