@@ -9,7 +9,7 @@ import nats_servers
 import pytest
 from bounds import HEARTBEAT
 from dispatching import PATIENCE
-from editing import FOREVER, Editor, eventually
+from editing import FOREVER, Editor
 from nats_servers import Nats
 from proxy import Proxy, proxied
 from relays import Relays, relays
@@ -86,8 +86,7 @@ class Relayed:
 
     @property
     def url(self) -> str:
-        newest = self._editor.version()
-        eventually(lambda: self._relays.relayed(self.to) == newest)
+        self._relays.settle(self.to, self._editor)
         return f"nats://127.0.0.1:{self.proxy.port}/{self.bucket}"
 
     def feed(self, stop: Stop, heartbeat: float) -> Feed:

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from editing import Editor, eventually
 from programs import started
 
 from hotconfig import conninfo
@@ -53,6 +54,11 @@ class Relays:
             yield
         finally:
             self._ask("stop", to)
+
+    def settle(self, to: str, editor: Editor) -> None:
+        """Wait until all is relayed that was committed before."""
+        newest = editor.version()
+        eventually(lambda: self.relayed(to) == newest)
 
     def relayed(self, to: str) -> int | None:
         """The version that it has relayed."""
