@@ -153,6 +153,8 @@ class _Session:
         entry = self.there.get(key_of(name), ABSENT)
         if row is None or entry.deleted:
             return not (row is None and entry.deleted)
+        if int(entry.headers.get(TOO_LARGE, self.bucket.max_payload)) <= self.bucket.max_payload - OVERHEAD:
+            return True  # the servers take more now
         return entry.headers.get(TOKEN) != row.token
 
     def _put(self, name: str, row: Row | None) -> Put:
@@ -161,10 +163,8 @@ class _Session:
         if row is None:
             return Put(key, ABSENT.headers, b"", revision)
         headers, payload = {VERSION: row.version, TOKEN: row.token}, row.json or b""
-        self.relay.too_large.discard(name)
         if len(payload) + OVERHEAD > self.bucket.max_payload:
             logger.error("document %r has %d bytes: raise max_payload of the NATS servers", name, len(payload))
-            self.relay.too_large.add(name)
             headers, payload = headers | {TOO_LARGE: str(len(payload))}, b""
         return Put(key, headers, payload, revision)
 
@@ -235,8 +235,9 @@ def _relaying(session: _Session) -> Feed:
         session.bring(names)
         if not session.announce(state, None if whole else [key_of(row.name) for row in rows if row.name]):
             continue
-        relay.relayed = relay.newest
         relay.documents, relay.heard = len(_documents(session.there)), time.monotonic()
+        relay.too_large = {document_of(key) for key, entry in session.there.items() if TOO_LARGE in entry.headers}
+        relay.relayed = relay.newest
         yield Beat(version=relay.newest)
         if acknowledged != (name := relay.application_name):
             wire.query(ACKNOWLEDGE, name, timeout=ANSWER)
