@@ -386,12 +386,13 @@ class Bucket:
         await following.unsubscribe()
         return entries
 
-    def last(self, *, timeout: float) -> int:
-        """The newest revision of any key. Raises as `look`."""
-        return self._run(self._last(), timeout)
+    def extent(self, *, timeout: float) -> tuple[int, int]:
+        """The newest revision of any key, and how many keys there are. Raises as `look`."""
+        return self._run(self._extent(), timeout)
 
-    async def _last(self) -> int:
-        return (await self._connection.jsm().stream_info(self._stream)).state.last_seq
+    async def _extent(self) -> tuple[int, int]:
+        state = (await self._connection.jsm().stream_info(self._stream)).state
+        return state.last_seq, state.messages
 
     # ---- the loop
 

@@ -116,8 +116,10 @@ class _Session:
     """Keys of documents that were put since."""
 
     def survey(self) -> None:
-        """What the bucket has, if somebody else has put something."""
-        if self.bucket.last(timeout=ANSWER) != max((entry.revision for entry in self.there.values()), default=-1):
+        """What the bucket has, if somebody else has put or removed something."""
+        revisions = [entry.revision for entry in self.there.values() if entry.revision]
+        # A purge leaves the newest revision as it was.
+        if self.bucket.extent(timeout=ANSWER) != (max(revisions, default=-1), len(revisions)):
             self.there = self.bucket.entries(">", timeout=PUT)
 
     def names(self, since: int) -> tuple[Row, list[Row]]:
