@@ -28,6 +28,6 @@ def found(server: Nats, bucket: str) -> Contents:
     """What whoever reads the bucket finds."""
     there = server.entries(bucket)
     return {
-        key: (int(headers[VERSION]), headers[TOKEN], json.loads(payload) if payload else None)
+        key: (int(headers.get(VERSION, -1)), headers.get(TOKEN, ""), json.loads(payload) if payload else None)
         for key, (headers, payload) in ((key, entry) for key, entry in there.items() if entry is not None)
     }
