@@ -359,9 +359,19 @@ class Bucket:
                 else:
                     break
             return
-        wanted = there.evolve(allow_direct=True, republish=republish, num_replicas=replicas or there.num_replicas)
-        if wanted != there:
-            await streams.update_stream(wanted)
+        # It may have been made when there were fewer servers, or not all of them were up.
+        had = there.num_replicas or 1
+        for number in [replicas] if replicas else [max(3, had), had]:
+            wanted = there.evolve(allow_direct=True, republish=republish, num_replicas=number)
+            if wanted == there:
+                break
+            try:
+                await streams.update_stream(wanted)
+            except APIError as error:
+                if replicas or number == had or error.err_code not in ALONE:
+                    raise
+            else:
+                break
 
     def entries(self, keys: str, *, timeout: float) -> dict[str, Entry]:
         """All entries that a pattern matches, without their payloads. Raises as `look`."""

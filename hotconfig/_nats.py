@@ -51,6 +51,7 @@ class Known:
     version: int = -1
     document_version: int | None = None
     document_token: str | None = None
+    document_revision: int = 0
     asked: bool = False
     rejected: bool = False
     connected: float = math.inf  # since when, on the monotonic clock
@@ -122,6 +123,7 @@ def _look(bucket: Bucket, known: Known, stop: Stop, deadline: float) -> Beat:
         known.state = state
     entry = found[known.key] if known.key in keys else None
     token = entry.headers.get(TOKEN) if entry else None
+    known.document_revision = entry.revision if entry else known.document_revision
     if entry is None or (known.asked and token == known.document_token):
         known.version = max(version, known.document_version or 0)
         return Beat(version=known.version, rewound=rewound)
@@ -144,10 +146,10 @@ def _look(bucket: Bucket, known: Known, stop: Stop, deadline: float) -> Beat:
 
 def _fresh(bucket: Bucket, known: Known, keys: list[str], stop: Stop, deadline: float) -> dict[str, Entry]:
     """These entries, `state` the first of them, not older than what we know and were told of."""
-    least = max(known.state.revision, int(bucket.hint.get(REVISION, 0)))
+    least = {STATE: max(known.state.revision, int(bucket.hint.get(REVISION, 0))), known.key: known.document_revision}
     for pause in BEHIND:
         found = bucket.look(keys, timeout=remaining(deadline), until=deadline)
-        if found[STATE].revision >= least:
+        if all(found[key].revision >= least[key] for key in keys):
             return found
         stop.wait(pause)
     # Its replicas are far behind, or it is another bucket of the same name, which began anew: the leader knows. A
