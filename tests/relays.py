@@ -24,8 +24,10 @@ from hotconfig._relay import Relay
 class Running:
     """A relay in a thread."""
 
-    def __init__(self, database: str, to: str, heartbeat: float, schema: str = "public") -> None:
-        self.relay = Relay(conninfo.resolve(database), schema, parse(to), heartbeat=heartbeat)
+    def __init__(
+        self, database: str, to: str, heartbeat: float, *, schema: str = "public", replicas: int | None = None
+    ) -> None:
+        self.relay = Relay(conninfo.resolve(database), schema, parse(to), replicas, heartbeat)
         self._stop = Stop()
         self._thread = threading.Thread(target=self._run)
         self._thread.start()

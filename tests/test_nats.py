@@ -157,7 +157,7 @@ def test_a_schema_has_its_own_bucket(database: str, editor: Editor, nats_server:
     to = f"{nats_server.url}/schemas"
     editor.publish("own", '{"text": "first"}')
     editor.run('SELECT "se.cond".config_publish(%s, %s)', ["own", '{"text": "second"}'])
-    relays = [Running(database, to, FOREVER, schema) for schema in ("public", "se.cond")]
+    relays = [Running(database, to, FOREVER, schema=schema) for schema in ("public", "se.cond")]
     try:
         eventually(lambda: all(each.relay.relayed is not None for each in relays))
         for schema, text in (("public", "first"), ("se.cond", "second")):
