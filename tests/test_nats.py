@@ -6,7 +6,7 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import nats_servers
@@ -18,6 +18,7 @@ from nats_servers import Nats
 from relays import Running
 
 from hotconfig import Client, Snapshot, Unavailable, migrations
+from hotconfig._bucket import Bucket, Entry
 from hotconfig._health import health
 
 
@@ -96,6 +97,35 @@ def test_a_start_while_nats_is_down(bucket: Relayed, editor: Editor, tmp_path: P
         assert (client.current(), client.status().state) == (remembered, "stale")
         bucket.open()
         assert client.wait_for(editor.temperature(0.1), timeout=20).ai_infra.llm_temperature == 0.1
+
+
+@pytest.mark.parametrize("times", [1, FOREVER])
+@pytest.mark.parametrize("behind", ["state", "document"])
+def test_a_replica_that_is_behind(
+    behind: str, times: int, bucket: Relayed, editor: Editor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it has is not taken, be it the state or the document: it is asked again, at last the one that leads."""
+    told: list[int] = []
+    with Client(bucket.url, heartbeat=FOREVER) as client:
+        client.subscribe(lambda change: told.append(change.new.version))
+        looks: list[dict[str, Entry]] = []
+        look = Bucket.look
+
+        def late(bucket: Bucket, keys: Sequence[str], *, timeout: float, until: float) -> dict[str, Entry]:
+            found = look(bucket, keys, timeout=timeout, until=until)
+            looks.append(found)
+            if len(looks) > 2 and len(looks) - 2 <= times:  # as of the first of them
+                return {key: looks[0][key] if (key == "state") == (behind == "state") else found[key] for key in keys}
+            return found
+
+        monkeypatch.setattr(Bucket, "look", late)
+        for tokens in (1, 2, 3):
+            version = editor.tokens(tokens)
+            assert client.wait_for(version, timeout=20).ai_infra.llm_max_tokens == tokens
+        assert len(looks) > 3
+        eventually(lambda: told[-1:] == [version])
+        assert told == sorted(told)
+        assert client.status().rewinds == 0
 
 
 def test_a_document_that_is_too_large(database: str, editor: Editor) -> None:
