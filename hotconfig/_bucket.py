@@ -24,6 +24,7 @@ import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from selectors import SelectorKey
 from typing import Any, TypeVar
 
 from hotconfig import _fork
@@ -38,7 +39,7 @@ try:
     from nats.js import api
     from nats.js.errors import APIError, NotFoundError
 except ImportError as error:
-    raise MissingExtra('nats:// needs the extra: pip install "hotconfig[nats]"') from error
+    raise MissingExtra('nats:// needs an extra. Next: pip install "hotconfig[nats]".') from error
 
 T = TypeVar("T")
 
@@ -86,12 +87,28 @@ class Silent(Unanswered):
 ABSENT = Entry(0, {"KV-Operation": "DEL"}, b"")
 
 
+class Watched(Selector):  # type: ignore[misc, valid-type]  # whichever it is
+    """Knows when one of these sockets was last ready: an answer that goes on coming may take its time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sockets: set[int] = set()
+        self.moved = -math.inf
+
+    def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
+        ready: list[tuple[SelectorKey, int]] = super().select(timeout)
+        if any(key.fd in self.sockets for key, _ in ready):
+            self.moved = time.monotonic()
+        return ready
+
+
 class Loop(asyncio.SelectorEventLoop):
     """Knows which sockets a fork would share, and whether what they carry is encrypted."""
 
     def __init__(self) -> None:
-        super().__init__(Selector())
-        self.sockets: set[int] = set()
+        self.selector = Watched()
+        super().__init__(self.selector)
+        self.sockets = self.selector.sockets
         self.encrypted = False
 
     async def sock_connect(self, sock: Any, address: Any) -> None:
@@ -144,7 +161,7 @@ class Bucket:
             bucket = cls(name, stop)
             try:
                 left = max(0.0, deadline - time.monotonic()) / (len(address.servers) - i)
-                bucket._run(bucket._connect(address, host, port, member), left)
+                bucket._run(bucket._connect(address, host, port, member), left, time.monotonic() + left)
             except Lost as error:
                 errors.append(f"{host}:{port}: {bucket._error or error}")
                 bucket.close()
@@ -156,6 +173,8 @@ class Bucket:
         raise Unanswered("; ".join(errors))
 
     async def _connect(self, address: Address, host: str, port: int, member: str) -> None:
+        # What credentials sign is sent only where a token is asked for too, which checks that nobody else hears it.
+        token = "" if address.credentials and address.tls else address.token
         await self._connection.connect(
             f"nats://{f'[{host}]' if ':' in host else host}:{port}",
             name=member,
@@ -167,7 +186,7 @@ class Bucket:
             closed_cb=self._gone,
             user=self._secret(address, address.user),
             password=self._secret(address, address.password),
-            token=self._secret(address, address.token),
+            token=self._secret(address, token),
             user_credentials=address.credentials,
             tls=_tls(address),
             tls_hostname=host if address.tls else None,
@@ -176,7 +195,8 @@ class Bucket:
             self._check_encrypted()
         version = self._connection.connected_server_version
         if (version.major, version.minor) < NEEDED:
-            raise Unanswered(f"is NATS {version}; {'.'.join(map(str, NEEDED))} or later is needed")
+            there = f"{version.major}.{version.minor}.{version.patch}"
+            raise Unanswered(f"is NATS {there}; {'.'.join(map(str, NEEDED))} or later is needed")
         # Into a queue, since next_msg() of a subscription makes a task and a UUID for each message.
         await self._connection.subscribe(f"{self._inbox}.*", cb=self._answers.put)
 
@@ -225,14 +245,19 @@ class Bucket:
 
     # ---- read
 
-    def look(self, keys: Sequence[str], *, timeout: float) -> dict[str, Entry]:
+    def look(self, keys: Sequence[str], *, timeout: float, until: float = math.inf) -> dict[str, Entry]:
         """The entries of these keys at one point in time; ABSENT where there is none.
+
+        Args:
+            keys: of the documents, or of what else there is.
+            timeout: seconds that may pass without more of the answer, here and elsewhere in what is asked.
+            until: when it is to be complete, on the monotonic clock.
 
         Raises:
             Lost: nobody answers in time, or there is no such bucket.
             Stopped: `stop` was set meanwhile.
         """
-        return self._run(self._look(keys), timeout)
+        return self._run(self._look(keys), timeout, until)
 
     async def _look(self, keys: Sequence[str]) -> dict[str, Entry]:
         self._asked += 1
@@ -257,9 +282,9 @@ class Bucket:
             else:
                 raise Unanswered(f"bucket {self.name} answers {status} {headers.get('Description', '')}")
 
-    def newest(self, key: str, *, timeout: float) -> Entry:
+    def newest(self, key: str, *, timeout: float, until: float = math.inf) -> Entry:
         """What the stream's leader has under a key, or a pattern's newest; ABSENT if nothing. Raises as `look`."""
-        return self._run(self._newest(key), timeout)
+        return self._run(self._newest(key), timeout, until)
 
     async def _newest(self, key: str) -> Entry:
         try:
@@ -294,7 +319,7 @@ class Bucket:
     def heard(self, timeout: float) -> bool:
         """Whether there is a hint, waiting at most `timeout` seconds for one. Raises Lost, Stopped."""
         try:
-            self._run(self._news.wait(), timeout)
+            self._run(self._news.wait(), timeout, time.monotonic() + timeout)
         except Silent:
             return False
         self._news.clear()
@@ -348,9 +373,19 @@ class Bucket:
                 else:
                     break
             return
-        wanted = there.evolve(allow_direct=True, republish=republish, num_replicas=replicas or there.num_replicas)
-        if wanted != there:
-            await streams.update_stream(wanted)
+        # It may have been made when there were fewer servers, or not all of them were up.
+        had = there.num_replicas or 1
+        for number in [replicas] if replicas else [max(3, had), had]:
+            wanted = there.evolve(allow_direct=True, republish=republish, num_replicas=number)
+            if wanted == there:
+                break
+            try:
+                await streams.update_stream(wanted)
+            except APIError as error:
+                if replicas or number == had or error.err_code not in ALONE:
+                    raise
+            else:
+                break
 
     def entries(self, keys: str, *, timeout: float) -> dict[str, Entry]:
         """All entries that a pattern matches, without their payloads. Raises as `look`."""
@@ -375,21 +410,32 @@ class Bucket:
         await following.unsubscribe()
         return entries
 
+    def count(self, *, timeout: float) -> int:
+        """How many keys there are. Raises as `look`."""
+        return self._run(self._count(), timeout)
+
+    async def _count(self) -> int:
+        return (await self._connection.jsm().stream_info(self._stream)).state.messages
+
     # ---- the loop
 
     def _subject(self, key: str) -> str:
         return f"$KV.{self.name}.{key}"
 
-    def _run(self, coroutine: Coroutine[Any, Any, T], timeout: float) -> T:
+    def _run(self, coroutine: Coroutine[Any, Any, T], timeout: float, until: float = math.inf) -> T:
         if self._stop.is_set():
             coroutine.close()
             raise Stopped
-        return self._alone(self._bounded(coroutine, timeout))
+        return self._alone(self._bounded(coroutine, timeout, until))
 
-    async def _bounded(self, coroutine: Coroutine[Any, Any, T], seconds: float) -> T:
+    async def _bounded(self, coroutine: Coroutine[Any, Any, T], seconds: float, until: float) -> T:
         task = asyncio.ensure_future(coroutine)
         waiting: set[asyncio.Future[Any]] = {task, self._over}
-        await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        began = time.monotonic()
+        while (left := min(until, max(began, self._loop.selector.moved) + seconds) - time.monotonic()) > 0:
+            done, _ = await asyncio.wait(waiting, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            if done:
+                break
         if not task.done():
             task.cancel()
             await asyncio.wait({task}, timeout=CLOSE)

@@ -57,6 +57,7 @@ class Known:
     version: int = -1
     document_version: int | None = None
     document_token: str | None = None
+    document_revision: int = 0
     asked: bool = False
     rejected: bool = False
     connected: float = math.inf  # since when, on the monotonic clock
@@ -134,6 +135,7 @@ def _look(bucket: Bucket, known: Known, stop: Stop, deadline: float, *, heard: b
     silent = _silent(known, found.get(ALIVE), moved=known.state is state)
     entry = found[known.key] if known.key in keys else None
     token = entry.headers.get(TOKEN) if entry else None
+    known.document_revision = entry.revision if entry else known.document_revision
     if entry is None or (known.asked and token == known.document_token):
         known.version = max(version, known.document_version or 0)
         if ALIVE in keys and silent > SILENT:
@@ -167,16 +169,16 @@ def _silent(known: Known, alive: Entry | None, *, moved: bool) -> float:
 
 def _fresh(bucket: Bucket, known: Known, keys: list[str], stop: Stop, deadline: float) -> dict[str, Entry]:
     """These entries, `state` the first of them, not older than what we know and were told of."""
-    least = max(known.state.revision, int(bucket.hint.get(REVISION, 0)))
+    least = {STATE: max(known.state.revision, int(bucket.hint.get(REVISION, 0))), known.key: known.document_revision}
     for pause in BEHIND:
-        found = bucket.look(keys, timeout=remaining(deadline))
-        if found[STATE].revision >= least:
+        found = bucket.look(keys, timeout=remaining(deadline), until=deadline)
+        if all(found[key].revision >= least[key] for key in keys):
             return found
         stop.wait(pause)
     # Its replicas are far behind, or it is another bucket of the same name, which began anew: the leader knows. A
     # document that is read after the state belongs to it or to a newer one.
     bucket.hint = {}
-    return {key: bucket.newest(key, timeout=remaining(deadline)) for key in keys}
+    return {key: bucket.newest(key, timeout=remaining(deadline), until=deadline) for key in keys}
 
 
 def _touches(headers: Mapping[str, str], known: Known) -> bool:

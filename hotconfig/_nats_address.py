@@ -100,9 +100,9 @@ def key_of(document: str) -> str:
 
 
 def document_of(key: str) -> str:
-    """The document of such a key."""
+    """The document of such a key; of one that is none, a name that has another key."""
     escaped = key.removeprefix("document.").encode()
-    return re.sub(rb"=([0-9A-F]{2})", lambda found: bytes([int(found[1], 16)]), escaped).decode()
+    return re.sub(rb"=([0-9A-F]{2})", lambda found: bytes([int(found[1], 16)]), escaped).decode(errors="replace")
 
 
 def _escaped(text: str, mark: str, also: str) -> str:

@@ -121,11 +121,14 @@ class _Session:
     """When we said last that a relay runs, on the monotonic clock."""
 
     def survey(self) -> None:
-        """What the bucket has, if somebody else has put something."""
+        """What the bucket has, if somebody else has put or removed something."""
         state = self.bucket.newest(STATE, timeout=LEADER)
         newest = self.bucket.newest(DOCUMENTS, timeout=LEADER)
-        known = max((entry.revision for key, entry in self.there.items() if key != STATE), default=-1)
-        if newest.revision != known or state.revision != self.there.get(STATE, ABSENT).revision:
+        # A purge leaves the newest revision as it was.
+        count = self.bucket.count(timeout=LEADER)
+        revisions = [entry.revision for key, entry in self.there.items() if key != STATE and entry.revision]
+        known = self.there.get(STATE, ABSENT).revision, max(revisions, default=0), len(revisions) + len((STATE, ALIVE))
+        if (state.revision, newest.revision, count) != known:
             documents = self.bucket.entries(DOCUMENTS, timeout=LIST)
             self.there = {STATE: state, **documents}
             # Whoever put these has not come to announce them.
@@ -164,6 +167,8 @@ class _Session:
         entry = self.there.get(key_of(name), ABSENT)
         if row is None or entry.deleted:
             return not (row is None and entry.deleted)
+        if int(entry.headers.get(TOO_LARGE, self.bucket.max_payload)) <= self.bucket.max_payload - OVERHEAD:
+            return True  # the servers take more now
         return entry.headers.get(TOKEN) != row.token
 
     def _put(self, name: str, row: Row | None) -> Put:
@@ -172,10 +177,8 @@ class _Session:
         if row is None:
             return Put(key, ABSENT.headers, b"", revision)
         headers, payload = {VERSION: row.version, TOKEN: row.token}, row.json or b""
-        self.relay.too_large.discard(name)
         if len(payload) + OVERHEAD > self.bucket.max_payload:
             logger.error("document %r has %d bytes: raise max_payload of the NATS servers", name, len(payload))
-            self.relay.too_large.add(name)
             headers, payload = headers | {TOO_LARGE: str(len(payload))}, b""
         return Put(key, headers, payload, revision)
 
@@ -253,9 +256,10 @@ def _relaying(session: _Session) -> Feed:
         session.bring(names)
         if not session.announce(state, None if whole else [key_of(row.name) for row in rows if row.name]):
             continue
-        relay.relayed = relay.newest
         session.say_alive()
         relay.documents, relay.heard = len(_documents(session.there)), time.monotonic()
+        relay.too_large = {document_of(key) for key, entry in session.there.items() if TOO_LARGE in entry.headers}
+        relay.relayed = relay.newest
         yield Beat(version=relay.newest)
         if acknowledged != (name := relay.application_name):
             wire.query(ACKNOWLEDGE, name, timeout=ANSWER)

@@ -22,6 +22,7 @@ import servers
 from bounds import within
 from dispatching import PATIENCE, Source
 from editing import FOREVER, Editor, eventually
+from feeds import bucket, lively, nats_server, own_nats, relay_process, where
 from hooks import Hook, Hooks
 from proxy import Proxy, proxied
 from servers import PASSWORD, Server
@@ -30,7 +31,7 @@ from hotconfig import Client, embedded
 from hotconfig._wire import Row, Wire
 from hotconfig.admin import Admin
 
-__all__ = ["within"]  # a fixture too
+__all__ = ["bucket", "lively", "nats_server", "own_nats", "relay_process", "where", "within"]  # fixtures too
 
 _numbers = itertools.count(1)
 PGBOUNCER = shutil.which("pgbouncer", path=os.environ.get("PATH", "") + ":/usr/sbin")

@@ -25,6 +25,9 @@ class Nats:
     def __init__(self, root: Path, count: int, **settings: str) -> None:
         self.root = root
         self.settings = settings
+        self.program = nats_server_path()
+        self.login: dict[str, Any] = {}
+        """How the tests themselves log in, as arguments of nats.connect."""
         self.ports = [free_port() for _ in range(count)]
         self._routes = [free_port() for _ in range(count)]
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
@@ -37,7 +40,7 @@ class Nats:
         """Start these, by default all, and wait until JetStream answers."""
         for number in numbers or range(len(self.ports)):
             self._processes[number] = subprocess.Popen(
-                [nats_server_path(), "-c", self._configuration(number), "-l", self.root / f"{number}.log"]
+                [self.program, "-c", self._configuration(number), "-l", self.root / f"{number}.log"]
             )
         self.eventually(_answers)
 
@@ -70,6 +73,30 @@ class Nats:
         leader: int = self.eventually(ask)
         return leader
 
+    def delete(self, bucket: str) -> None:
+        """Delete a bucket."""
+
+        async def delete(connection: nats.NATS) -> None:
+            await connection.jsm().delete_stream(f"KV_{bucket}")
+
+        self.run(delete)
+
+    def entries(self, bucket: str) -> dict[str, tuple[dict[str, str], bytes] | None]:
+        """Headers and payload of each key; None if it is deleted."""
+
+        async def read(connection: nats.NATS) -> dict[str, tuple[dict[str, str], bytes] | None]:
+            streams, found = connection.jsm(), {}
+            subjects = (await streams.stream_info(f"KV_{bucket}", subjects_filter=">")).state.subjects or {}
+            for subject in subjects:
+                last = await streams.get_last_msg(f"KV_{bucket}", subject)
+                headers = dict(last.headers or {})
+                key = subject.removeprefix(f"$KV.{bucket}.")
+                found[key] = None if "KV-Operation" in headers else (headers, last.data or b"")
+            return found
+
+        entries: dict[str, tuple[dict[str, str], bytes] | None] = self.run(read)
+        return entries
+
     def eventually(self, ask: Any) -> Any:
         """What `ask(connection)` returns as soon as it does not raise."""
         deadline = time.monotonic() + READY
@@ -87,7 +114,12 @@ class Nats:
         async def asked() -> Any:
             servers = [f"nats://127.0.0.1:{self.ports[number]}" for number in self._processes]
             connection = await nats.connect(
-                servers, allow_reconnect=False, max_reconnect_attempts=1, reconnect_time_wait=0, error_cb=_quiet
+                servers,
+                allow_reconnect=False,
+                max_reconnect_attempts=1,
+                reconnect_time_wait=0,
+                error_cb=_quiet,
+                **self.login,
             )
             try:
                 return await ask(connection)
@@ -122,10 +154,17 @@ async def _quiet(_: Exception) -> None:
 @contextlib.contextmanager
 def running(count: int = 1, **settings: str) -> Iterator[Nats]:
     """Servers with JetStream, stopped and removed at the end."""
+    with stopped(count, **settings) as servers:
+        servers.start()
+        yield servers
+
+
+@contextlib.contextmanager
+def stopped(count: int = 1, **settings: str) -> Iterator[Nats]:
+    """Servers that are to be started; stopped and removed at the end."""
     root = new_directory()
     servers = Nats(root, count, **settings)
     try:
-        servers.start()
         yield servers
     finally:
         servers.stop()

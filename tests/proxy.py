@@ -33,6 +33,7 @@ class Proxy:
         self._open = asyncio.Event()  # of the connections that are taken from now on
         self._server: asyncio.Server | None = None
         self._ends: set[asyncio.StreamWriter] = set()
+        self._taken: set[asyncio.StreamWriter] = set()  # those of them that whoever connected is at
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
 
     def start(self) -> None:
@@ -57,6 +58,11 @@ class Proxy:
     def links(self) -> int:
         """How many connections there are now."""
         return len(self._ends) // 2
+
+    @property
+    def peers(self) -> list[int]:
+        """The ports of those who are connected, in order."""
+        return self._do(lambda: sorted(end.get_extra_info("peername")[1] for end in self._taken))
 
     def cut(self) -> None:
         """Reset every connection; new ones are taken."""
@@ -123,6 +129,7 @@ class Proxy:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._ends.add(writer)
+        self._taken.add(writer)
         upstream: asyncio.StreamWriter | None = None
         passing = self._open
         try:
@@ -142,6 +149,7 @@ class Proxy:
         except (OSError, asyncio.CancelledError):
             pass  # a server that is down, or the end; nobody waits for this task
         finally:
+            self._taken.discard(writer)
             for end in (writer, upstream):
                 if end is not None:
                     self._ends.discard(end)

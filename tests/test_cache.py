@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from editing import Editor, eventually
+from feeds import Where
 
 from hotconfig import Client, InvalidConfig, NoSuchProfile, ProfileConfig, Snapshot, Unavailable, _cache
 
@@ -23,9 +24,9 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def remembered(database: str, path: Path) -> ProfileConfig:
+def remembered(where: Where, path: Path) -> ProfileConfig:
     """The snapshot that a process before this one left in the cache."""
-    with Client(database, cache=path) as client:
+    with Client(where.url, cache=path) as client:
         return client.current()
 
 
@@ -33,8 +34,8 @@ def test_a_start_while_the_database_is_down(
     remembered: ProfileConfig, database: str, path: Path, editor: Editor
 ) -> None:
     """It serves what is remembered, stale and with the error; later it is live, without a restart."""
-    where = NOWHERE
-    with Client(lambda: where, cache=path) as client:
+    address = NOWHERE
+    with Client(lambda: address, cache=path) as client:
         assert client.current() == remembered
         status = client.status()
         assert (status.state, status.document_version, status.version) == ("stale", remembered.version, None)
@@ -43,7 +44,7 @@ def test_a_start_while_the_database_is_down(
         assert not status.healthy
         newest = editor.temperature(0.1)
 
-        where = database
+        address = database
 
         assert client.wait_for(newest, timeout=20).ai_infra.llm_temperature == 0.1
         assert client.status().healthy
@@ -57,9 +58,9 @@ def test_without_a_cache_the_start_fails(path: Path) -> None:
     assert not path.exists()
 
 
-def test_every_version_is_remembered(database: str, path: Path, editor: Editor) -> None:
+def test_every_version_is_remembered(where: Where, path: Path, editor: Editor) -> None:
     """The file follows the snapshot, for the owner's eyes only, and nothing is left beside it."""
-    with Client(database, cache=str(path)) as client:
+    with Client(where.url, cache=str(path)) as client:
         first = path.read_bytes()
         client.wait_for(editor.temperature(0.1))
         eventually(lambda: path.read_bytes() != first)
@@ -69,14 +70,14 @@ def test_every_version_is_remembered(database: str, path: Path, editor: Editor) 
         assert client.current().ai_infra.llm_temperature == 0.1
 
 
-def test_a_rejected_version_is_not_remembered(database: str, path: Path, editor: Editor) -> None:
+def test_a_rejected_version_is_not_remembered(where: Where, path: Path, editor: Editor) -> None:
     """The file keeps the last good document."""
 
     class Own(Snapshot):
         n: int
 
     editor.publish("own", '{"n": 1}')
-    with Client(database, model=Own, document="own", cache=path) as client, pytest.raises(InvalidConfig):
+    with Client(where.url, model=Own, document="own", cache=path) as client, pytest.raises(InvalidConfig):
         client.wait_for(editor.publish("own", '{"n": "x"}'))
     with Client(NOWHERE, model=Own, document="own", cache=path) as client:
         assert client.current().n == 1
@@ -147,15 +148,15 @@ def test_a_file_of_an_older_model(remembered: ProfileConfig, path: Path, caplog:
     assert "required" in caplog.text
 
 
-def test_the_database_has_the_last_word(remembered: ProfileConfig, database: str, path: Path) -> None:
+def test_the_database_has_the_last_word(remembered: ProfileConfig, where: Where, path: Path) -> None:
     """The cache is for a server that cannot be reached; what the server says stands."""
     with pytest.raises(NoSuchProfile):
-        Client(database, profile="x", cache=path).start()
+        Client(where.url, profile="x", cache=path).start()
 
 
-def test_a_file_that_cannot_be_written(database: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_file_that_cannot_be_written(where: Where, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The client works on without, and says so."""
-    with Client(database, cache=tmp_path / "missing" / "config") as client:
+    with Client(where.url, cache=tmp_path / "missing" / "config") as client:
         assert client.status().healthy
     assert "cannot be written: No such file" in caplog.text
 

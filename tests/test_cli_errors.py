@@ -39,7 +39,7 @@ def test_the_verbs() -> None:
     """In the order in which somebody meets them."""
     assert list(VERBS) == [
         *["demo", "dev", "migrate", "init", "show", "profiles", "history", "diff", "set", "rollback", "edit"],
-        *["export", "import", "watch", "wait", "fleet", "doctor", "adopt"],
+        *["export", "import", "watch", "wait", "fleet", "relay", "doctor", "adopt"],
     ]
 
 
@@ -94,7 +94,7 @@ def test_a_malformed_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "cret" not in line
 
 
-@pytest.mark.parametrize("verb", sorted(set(VERBS) - {"demo", "dev", "edit", "watch"}))
+@pytest.mark.parametrize("verb", sorted(set(VERBS) - {"demo", "dev", "edit", "relay", "watch"}))
 def test_examples(verb: str, database: str, editor: Editor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The example at the end of a verb's help works as it stands."""
     editor.run("CREATE TABLE settings (key text PRIMARY KEY, value jsonb)")  # of one's own, to be adopted

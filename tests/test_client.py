@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from conftest import Connect
 from editing import Editor, eventually, threads
+from feeds import Where
 
 import hotconfig
 from hotconfig import Client, HotConfigError, Snapshot, Unavailable
@@ -25,9 +26,9 @@ class Talker(Snapshot):
 
 
 @pytest.fixture
-def client(database: str) -> Iterator[Client]:
+def client(where: Where) -> Iterator[Client]:
     """Not started."""
-    client = Client(database, heartbeat=1000)
+    client = Client(where.url, heartbeat=1000)
     yield client
     client.close()
 
@@ -60,12 +61,12 @@ FIRST_USES: list[Callable[[Client], object]] = [
 
 
 @pytest.mark.parametrize("use", FIRST_USES)
-def test_the_first_use_starts_it(client: Client, editor: Editor, use: Callable[[Client], object]) -> None:
+def test_the_first_use_starts_it(client: Client, where: Where, use: Callable[[Client], object]) -> None:
     """Each way to use a client starts it, with one connection and one thread."""
     use(client)
 
     assert client.status().state == "live"
-    assert len(editor.readers()) == 1
+    assert len(where.readers()) == 1
     assert [thread.name for thread in threads() if "dispatcher" not in thread.name] == ["hotconfig-active"]
 
 
@@ -81,26 +82,26 @@ def test_the_first_use_raises_what_start_raises(use: Callable[[Client], object])
     assert client.status().state == "new"
 
 
-def test_start_again_changes_nothing(client: Client, editor: Editor) -> None:
+def test_start_again_changes_nothing(client: Client, where: Where) -> None:
     """start() on a started client is a no-op."""
     client.start()
-    before = editor.readers()
+    before = where.readers()
 
     assert client.start() is client
 
-    assert editor.readers() == before
+    assert where.readers() == before
 
 
-def test_first_uses_at_once_start_once(client: Client, editor: Editor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_first_uses_at_once_start_once(client: Client, where: Where, monkeypatch: pytest.MonkeyPatch) -> None:
     """Eight threads use a client for the first time: one connection is made, all get the same snapshot."""
     connects: list[object] = []
-    connect = Wire.connect
+    connect = where.connection.connect
 
-    def noted(*args: Any, **rest: Any) -> Wire:
+    def noted(*args: Any, **rest: Any) -> object:
         connects.append(args)
         return connect(*args, **rest)
 
-    monkeypatch.setattr(Wire, "connect", noted)
+    monkeypatch.setattr(where.connection, "connect", noted)
     barrier = threading.Barrier(8)
 
     def use(_: int) -> Snapshot:
@@ -110,7 +111,7 @@ def test_first_uses_at_once_start_once(client: Client, editor: Editor, monkeypat
     with ThreadPoolExecutor(8) as pool:
         snapshots = set(map(id, pool.map(use, range(8))))
 
-    assert len(connects) == len(editor.readers()) == len(snapshots) == 1
+    assert len(connects) == len(where.readers()) == len(snapshots) == 1
 
 
 def test_first_uses_at_once_fail_together(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,11 +139,11 @@ def test_first_uses_at_once_fail_together(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_failed_start_is_tried_again(database: str, editor: Editor) -> None:
     """After a failed start the next use connects, to wherever the callable says then."""
-    where = NOWHERE
-    client = Client(lambda: where)
+    address = NOWHERE
+    client = Client(lambda: address)
     with pytest.raises(Unavailable):
         client.current()
-    where = database
+    address = database
 
     assert client.current().profile.name == "default"
 
@@ -151,7 +152,7 @@ def test_a_failed_start_is_tried_again(database: str, editor: Editor) -> None:
 
 
 def test_a_start_that_cannot_make_its_thread_leaves_nothing(
-    client: Client, editor: Editor, monkeypatch: pytest.MonkeyPatch
+    client: Client, where: Where, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When no thread can be started the session is closed, and the next use tries again."""
 
@@ -162,17 +163,17 @@ def test_a_start_that_cannot_make_its_thread_leaves_nothing(
         patch.setattr(threading.Thread, "start", no_more_threads)
         with pytest.raises(RuntimeError, match="new thread"):
             client.current()
-    eventually(lambda: editor.readers() == [])
+    eventually(lambda: where.readers() == [])
     assert client.status().state == "new"
 
     assert client.current().profile.name == "default"
     assert client.status().state == "live"
 
 
-def test_the_environment_is_read_at_start(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_is_read_at_start(where: Where, monkeypatch: pytest.MonkeyPatch) -> None:
     """Address, profile and schema may be set between the constructor and the first use."""
     client = Client()
-    monkeypatch.setenv("HOTCONFIG_DATABASE_URL", database)
+    monkeypatch.setenv("HOTCONFIG_DATABASE_URL", where.url)
     monkeypatch.setenv("HOTCONFIG_PROFILE", "default")
     monkeypatch.setenv("HOTCONFIG_SCHEMA", "public")
 
@@ -180,14 +181,15 @@ def test_the_environment_is_read_at_start(database: str, monkeypatch: pytest.Mon
         assert client.status().document == "profile/default"
 
 
-def test_the_module_starts_with_one_set_of_arguments(database: str) -> None:
+def test_the_module_starts_with_one_set_of_arguments(where: Where) -> None:
     """start() again with equal arguments changes nothing; with others it says to close() first, then it obeys."""
-    with hotconfig.start(database, heartbeat=500) as client:
-        assert hotconfig.start(database, heartbeat=500) is client
+    url = where.url
+    with hotconfig.start(url, heartbeat=500) as client:
+        assert hotconfig.start(url, heartbeat=500) is client
         with pytest.raises(HotConfigError, match=r"close\(\) first"):
-            hotconfig.start(database, heartbeat=600)
+            hotconfig.start(url, heartbeat=600)
         assert client._settings.heartbeat == 500
-    with hotconfig.start(database, heartbeat=600):
+    with hotconfig.start(url, heartbeat=600):
         assert hotconfig.status().healthy
 
 
@@ -202,17 +204,17 @@ def test_threads_are_daemons_with_names(client: Client) -> None:
 # ---- what it follows
 
 
-def test_a_document_of_your_own(database: str, editor: Editor) -> None:
+def test_a_document_of_your_own(where: Where, editor: Editor) -> None:
     """A model and the document that it validates; fields that the model does not know are ignored."""
     editor.publish("talker", '{"greeting": "hello", "newer": 1}')
-    with Client(database, model=Talker, document="talker") as client:
+    with Client(where.url, model=Talker, document="talker") as client:
         assert client.current().greeting == "hello"
         assert client.status().document == "talker"
         version = editor.publish("talker", '{"greeting": "good day"}')
         assert client.wait_for(version) == Talker(version=version, greeting="good day")
 
 
-def test_a_model_of_your_own_for_a_profile(database: str, connect: Connect) -> None:
+def test_a_model_of_your_own_for_a_profile(where: Where, connect: Connect) -> None:
     """A model may take the part of a profile that it needs."""
 
     class Endpoint(hotconfig.Section):
@@ -221,15 +223,15 @@ def test_a_model_of_your_own_for_a_profile(database: str, connect: Connect) -> N
     class Mine(Snapshot):
         ai_infra: Endpoint
 
-    with Client(database, model=Mine, profile="default") as client:
+    with Client(where.url, model=Mine, profile="default") as client:
         assert client.current().ai_infra.llm_endpoint == "databricks-claude-sonnet-4-5"
 
 
-def test_changes_end_to_end(database: str, editor: Editor) -> None:
+def test_changes_end_to_end(where: Where, editor: Editor) -> None:
     """`async for` yields each step, and ends when the client is closed in another thread."""
 
     async def follow() -> None:
-        with Client(database, heartbeat=1000) as client:
+        with Client(where.url, heartbeat=1000) as client:
             changes = client.changes(on=lambda c: c.ai_infra.llm_temperature)
             editor.tokens(5)
             first = editor.temperature(0.6)

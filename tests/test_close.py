@@ -13,27 +13,27 @@ from typing import Any
 
 import pytest
 from editing import Editor, eventually, threads
+from feeds import Where
 
 from hotconfig import Change, Client, Closed
-from hotconfig._wire import Wire
 
 
 @pytest.fixture
-def client(database: str) -> Iterator[Client]:
+def client(where: Where) -> Iterator[Client]:
     """Not started."""
-    client = Client(database, heartbeat=1000)
+    client = Client(where.url, heartbeat=1000)
     yield client
     client.close()
 
 
-def test_close_leaves_the_server_and_no_thread(client: Client, editor: Editor) -> None:
+def test_close_leaves_the_server_and_no_thread(client: Client, where: Where) -> None:
     """After close() the session is gone and all threads have ended."""
     client.subscribe(print)
 
     client.close()
 
     assert threads() == []
-    eventually(lambda: editor.readers() == [])
+    eventually(lambda: where.readers() == [])
 
 
 def test_close_is_idempotent(client: Client) -> None:
@@ -45,7 +45,7 @@ def test_close_is_idempotent(client: Client) -> None:
     assert client.status().state == "closed"
 
 
-def test_a_closed_client_serves_its_last_snapshot(client: Client, editor: Editor) -> None:
+def test_a_closed_client_serves_its_last_snapshot(client: Client, where: Where, editor: Editor) -> None:
     """current() goes on returning it; everything else raises Closed until start()."""
     last = client.start().current()
     client.close()
@@ -60,6 +60,7 @@ def test_a_closed_client_serves_its_last_snapshot(client: Client, editor: Editor
     for use in uses:
         with pytest.raises(Closed, match=r"call start\(\)"):
             use()
+    assert where.url, "it is there"
     client.start()
     assert client.current().version == version
     client.subscribe(print).cancel()
@@ -102,18 +103,18 @@ def test_close_from_a_callback(client: Client, editor: Editor) -> None:
 
 
 def test_close_wins_over_a_start_that_is_under_way(
-    client: Client, editor: Editor, monkeypatch: pytest.MonkeyPatch
+    client: Client, where: Where, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A client that is closed while another thread starts it stays closed, and the connection is given back."""
     connecting, go_on = threading.Event(), threading.Event()
-    connect = Wire.connect
+    connect = where.connection.connect
 
-    def held(*args: Any, **rest: Any) -> Wire:
+    def held(*args: Any, **rest: Any) -> object:
         connecting.set()
         go_on.wait(timeout=10)
         return connect(*args, **rest)
 
-    monkeypatch.setattr(Wire, "connect", held)
+    monkeypatch.setattr(where.connection, "connect", held)
     with ThreadPoolExecutor(1) as pool:
         started = pool.submit(client.start)
         assert connecting.wait(timeout=10)
@@ -123,19 +124,19 @@ def test_close_wins_over_a_start_that_is_under_way(
 
     assert client.status().state == "closed"
     assert threads() == []
-    eventually(lambda: editor.readers() == [])
+    eventually(lambda: where.readers() == [])
 
 
-def test_a_forgotten_client_ends(database: str, editor: Editor) -> None:
+def test_a_forgotten_client_ends(where: Where) -> None:
     """Nobody holds it, nobody closed it: its thread ends and its session goes."""
-    client = Client(database, heartbeat=1000).start()
+    client = Client(where.url, heartbeat=1000).start()
     forgotten = weakref.ref(client)
 
     del client
     gc.collect()
 
     assert forgotten() is None
-    eventually(lambda: threads() == [] and editor.readers() == [])
+    eventually(lambda: threads() == [] and where.readers() == [])
 
 
 def test_restarts_hold_nothing(client: Client) -> None:
@@ -159,15 +160,15 @@ hotconfig.current()
 """
 
 
-def test_the_process_leaves_by_itself(database: str, editor: Editor) -> None:
+def test_the_process_leaves_by_itself(where: Where) -> None:
     """A program that never closes its clients ends with code 0, writes nothing and says goodbye to the server."""
     done = subprocess.run(
         [sys.executable, "-X", "dev", "-c", EXITS],
         check=False,
         capture_output=True,
-        env={"HOTCONFIG_DATABASE_URL": database},
+        env={"HOTCONFIG_DATABASE_URL": where.url},
         timeout=30,
     )
 
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
-    eventually(lambda: editor.readers() == [])
+    eventually(lambda: where.readers() == [])

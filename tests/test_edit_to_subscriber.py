@@ -1,6 +1,7 @@
 """The story: somebody types SQL, and a running process has the new configuration.
 
-The first file to read. The editor is the real psql, the reader a real process of its own or a client in this one.
+The first file to read. The editor is the real psql, the reader a real process of its own or a client in this one. It
+reads PostgreSQL, or NATS, where a relay has put it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from queue import Queue
 
 import pytest
 from conftest import Psql
+from feeds import Where
 from programs import started
 
 import hotconfig
@@ -19,8 +21,8 @@ from hotconfig import Change, Client, ProfileConfig
 
 
 @pytest.fixture
-def client(database: str) -> Iterator[Client]:
-    with Client(database) as client:
+def client(where: Where) -> Iterator[Client]:
+    with Client(where.url) as client:
         yield client
 
 
@@ -51,13 +53,13 @@ for line in sys.stdin:
 """
 
 
-def test_another_process_sees_the_edit(database: str, psql: Psql) -> None:
+def test_another_process_sees_the_edit(where: Where, psql: Psql) -> None:
     """A process that read once is told of an UPDATE typed into psql, and reads the new value from then on."""
     with started(
         [sys.executable, "-c", READER],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env={"HOTCONFIG_DATABASE_URL": database},
+        env={"HOTCONFIG_DATABASE_URL": where.url},
     ) as reader:
         assert reader.stdin is not None
         assert reader.stdout is not None
@@ -127,10 +129,10 @@ def test_nothing_changed_arrives_as_nothing(
 
 
 def test_everybody_follows_the_default_profile(
-    client: Client, changes: Queue[Change[ProfileConfig]], psql: Psql, database: str
+    client: Client, changes: Queue[Change[ProfileConfig]], psql: Psql, where: Where
 ) -> None:
     """One UPDATE makes another profile the default one, live; who follows a profile by name stays with it."""
-    with Client(database, profile="default") as faithful:
+    with Client(where.url, profile="default") as faithful:
         psql("""
             BEGIN;
             INSERT INTO config_profiles (name) VALUES ('x');
@@ -198,9 +200,9 @@ def test_history_tells_who_and_what(client: Client, psql: Psql) -> None:
     )
 
 
-def test_the_module_is_one_default_client(database: str, psql: Psql) -> None:
+def test_the_module_is_one_default_client(where: Where, psql: Psql) -> None:
     """`hotconfig.current()` and its kin are the methods of one client, here started by hand."""
-    with hotconfig.start(database) as client:
+    with hotconfig.start(where.url) as client:
         assert hotconfig.current() is client.current()
         psql("UPDATE config_ai_infra SET llm_temperature = 0.2")
         assert hotconfig.wait_for(version(psql)).ai_infra.llm_temperature == 0.2

@@ -10,6 +10,7 @@ from functools import partial
 import pytest
 from conftest import Connect
 from editing import FOREVER, Editor, eventually
+from feeds import Where
 from hooks import ACKNOWLEDGE, LISTEN, LOOK, Hooks
 
 from hotconfig import Client
@@ -54,9 +55,9 @@ def test_no_moment_loses_an_edit(
     assert client.wait_for(editor.version(), timeout=20).ai_infra.llm_temperature == 0.25
 
 
-def test_starts_beside_a_busy_writer_converge(database: str, connect: Connect) -> None:
+def test_starts_beside_a_busy_writer_converge(where: Where, connect: Connect) -> None:
     """Each of 60 clients that start while somebody edits ends with the last edit, though no heartbeat comes."""
-    editor = Editor(connect())
+    editor, url = Editor(connect()), where.url
     for _ in range(60):
         barrier = threading.Barrier(2)
 
@@ -69,7 +70,7 @@ def test_starts_beside_a_busy_writer_converge(database: str, connect: Connect) -
         with ThreadPoolExecutor(1) as pool:
             edited = pool.submit(edit)
             barrier.wait(timeout=10)
-            with Client(database, heartbeat=FOREVER) as client:
+            with Client(url, heartbeat=FOREVER) as client:
                 version = edited.result(timeout=10)
                 snapshot = client.wait_for(version, timeout=20)
         assert snapshot.version == version

@@ -16,14 +16,14 @@ from typing import TypeVar
 
 import psycopg
 import pytest
-from editing import Editor, eventually
+from editing import FOREVER, Editor, eventually
+from feeds import Where
 from programs import started
 from servers import Server
 
 import hotconfig
-from hotconfig import Change, Client, _fork, _postgres, conninfo
+from hotconfig import Change, Client, _fork
 from hotconfig._feed import Beat, Published, Stop
-from hotconfig._wire import Wire
 
 T = TypeVar("T")
 
@@ -31,8 +31,8 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has
 
 
 @pytest.fixture
-def client(database: str) -> Iterator[Client]:
-    with Client(database, heartbeat=1000) as client:
+def client(where: Where) -> Iterator[Client]:
+    with Client(where.url, heartbeat=1000) as client:
         yield client
 
 
@@ -70,9 +70,9 @@ def in_child(function: Callable[[], T]) -> T:
     return result
 
 
-def test_both_follow_changes(client: Client, database: str, editor: Editor) -> None:
+def test_both_follow_changes(client: Client, where: Where, database: str, editor: Editor) -> None:
     """The child sees what is committed later; the parent's session is the one of before, whatever the child does."""
-    (session,) = editor.readers()
+    (session,) = where.readers()
     version = editor.version()
 
     def use_it() -> tuple[str, float, int]:
@@ -91,18 +91,18 @@ def test_both_follow_changes(client: Client, database: str, editor: Editor) -> N
 
     assert client.wait_for(version + 1).ai_infra.llm_temperature == 0.1
     client.wait_for(editor.temperature(0.2))
-    assert session in editor.readers()
+    assert session in where.readers()
     assert client.status().reconnects == 0
 
 
-def test_a_child_that_does_not_use_it_connects_nowhere(client: Client, editor: Editor) -> None:
+def test_a_child_that_does_not_use_it_connects_nowhere(client: Client, where: Where, editor: Editor) -> None:
     """It has no thread and no session, and its end ends nothing of the parent's."""
-    before = editor.readers()
+    before = where.readers()
 
     names, status = in_child(lambda: ([thread.name for thread in threading.enumerate()], client.status().state))
 
     assert (names, status) == (["MainThread"], "new")
-    assert editor.readers() == before
+    assert where.readers() == before
     client.wait_for(editor.temperature(0.1))
     assert client.status().reconnects == 0
 
@@ -123,7 +123,7 @@ print(hotconfig.status().reconnects)
 """
 
 
-def test_a_child_may_exit_as_programs_do(database: str, editor: Editor) -> None:
+def test_a_child_may_exit_as_programs_do(where: Where, editor: Editor) -> None:
     """With exit handlers, after use and without: the parent's session stays, and no exit takes long or complains."""
     with started(
         # Python 3.12 and later warn of a fork beside threads, which is what is tested.
@@ -131,7 +131,7 @@ def test_a_child_may_exit_as_programs_do(database: str, editor: Editor) -> None:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={"HOTCONFIG_DATABASE_URL": database},
+        env={"HOTCONFIG_DATABASE_URL": where.url},
     ) as parent:
         assert parent.stdout is not None
         assert [parent.stdout.readline() for _ in range(2)] == ["7\n", "7\n"]
@@ -153,11 +153,10 @@ def test_the_child_gives_up_the_parents_socket(client: Client) -> None:
     assert in_child(use_it) == (True, False)
 
 
-def test_a_connection_is_not_closed_by_a_child(database: str, editor: Editor) -> None:
+def test_a_connection_is_not_closed_by_a_child(where: Where, editor: Editor) -> None:
     """A feed that is dropped in the child, by the garbage collector or whomever, goes on in the parent."""
     stop = Stop()
-    target = conninfo.resolve(database)
-    feed = _postgres.feed("active", stop, target=target, schema="public", heartbeat=1000, timeout=10)
+    feed = where.feed(stop, heartbeat=FOREVER)
     with closing(stop), closing(feed):
         next(feed)
         in_child(feed.close)
@@ -167,11 +166,10 @@ def test_a_connection_is_not_closed_by_a_child(database: str, editor: Editor) ->
         assert item.version == version
 
 
-def test_a_listener_that_a_fork_copies_ends(database: str, editor: Editor) -> None:
+def test_a_listener_that_a_fork_copies_ends(where: Where, editor: Editor) -> None:
     """A green thread goes on in the child, where nothing is its own: it ends, and reads nothing of the parent's."""
     stop = Stop()
-    target = conninfo.resolve(database)
-    feed = _postgres.feed("active", stop, target=target, schema="public", heartbeat=0.1, timeout=10)
+    feed = where.feed(stop, heartbeat=0.1)
     with closing(stop), closing(feed):
         next(feed)
         assert in_child(lambda: next(feed, "ended")) == "ended"
@@ -210,16 +208,16 @@ def test_subscriptions_are_inherited(client: Client, editor: Editor) -> None:
     os.close(sender)
 
 
-def test_a_grandchild(client: Client, editor: Editor) -> None:
+def test_a_grandchild(client: Client, where: Where) -> None:
     """Forks of forks work, also over a generation that does not use the client."""
-    (session,) = editor.readers()
+    (session,) = where.readers()
 
     def name() -> str:
         return client.current().profile.name
 
     assert in_child(lambda: in_child(name)) == "default"
     assert in_child(lambda: (name(), in_child(name), name())) == ("default",) * 3
-    eventually(lambda: editor.readers() == [session])
+    eventually(lambda: where.readers() == [session])
 
 
 def test_a_closed_client_stays_closed_in_the_child(client: Client) -> None:
@@ -229,15 +227,16 @@ def test_a_closed_client_stays_closed_in_the_child(client: Client) -> None:
     assert in_child(lambda: (client.status().state, client.current().version)) == ("closed", client.current().version)
 
 
-def test_a_child_that_follows_something_else(database: str) -> None:
+def test_a_child_that_follows_something_else(where: Where) -> None:
     """A module client that is started for another profile in the child does not serve the parent's snapshot."""
-    with hotconfig.start(database):
-        assert in_child(lambda: refused(database)) == "NoSuchProfile"
+    url = where.url
+    with hotconfig.start(url):
+        assert in_child(lambda: refused(url)) == "NoSuchProfile"
 
 
-def refused(database: str) -> str:
+def refused(url: str) -> str:
     try:
-        hotconfig.start(database, profile="x")
+        hotconfig.start(url, profile="x")
     except hotconfig.HotConfigError as error:
         return type(error).__name__
     return hotconfig.current().profile.name
@@ -290,20 +289,20 @@ def test_a_fork_while_locks_are_held(client: Client) -> None:
     holder.join()
 
 
-def test_a_fork_while_another_thread_starts(database: str, editor: Editor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fork_while_another_thread_starts(where: Where, monkeypatch: pytest.MonkeyPatch) -> None:
     """The child does not wait for a thread that it does not have; it starts by itself."""
     connecting, go_on = threading.Event(), threading.Event()
-    connect = Wire.connect
+    connect = where.connection.connect
     parent = os.getpid()
 
-    def held(*args: object, **rest: object) -> Wire:
+    def held(*args: object, **rest: object) -> object:
         if os.getpid() == parent:
             connecting.set()
             go_on.wait(timeout=20)
         return connect(*args, **rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Wire, "connect", held)
-    client = Client(database, heartbeat=1000)
+    monkeypatch.setattr(where.connection, "connect", held)
+    client = Client(where.url, heartbeat=1000)
     starter = threading.Thread(target=client.start)
     starter.start()
     assert connecting.wait(timeout=10)
@@ -352,15 +351,15 @@ def test_the_parent_does_not_wake_for_its_children(client: Client, editor: Edito
     client.wait_for(editor.temperature(0.1))
 
 
-def test_another_program_is_no_child(client: Client, editor: Editor) -> None:
+def test_another_program_is_no_child(client: Client, where: Where, editor: Editor) -> None:
     """subprocess leaves sessions and sockets alone, also through fork and exec."""
-    before = editor.readers()
+    before = where.readers()
 
     for preexec in (None, lambda: None):
         subprocess.run([sys.executable, "-c", ""], check=True, preexec_fn=preexec)
 
     client.wait_for(editor.temperature(0.1))
-    assert editor.readers() == before
+    assert where.readers() == before
     assert client.status().reconnects == 0
 
 
@@ -372,12 +371,13 @@ def name(url: str) -> str:
 
 
 @pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
-def test_multiprocessing(database: str, editor: Editor, method: str) -> None:
+def test_multiprocessing(where: Where, editor: Editor, method: str) -> None:
     """A pool's workers use the module's client, whichever way they are started; the parent's goes on."""
-    with hotconfig.start(database, heartbeat=1000):
-        (session,) = editor.readers()
+    url = where.url
+    with hotconfig.start(url, heartbeat=1000):
+        (session,) = where.readers()
         with multiprocessing.get_context(method).Pool(2) as pool:
-            assert pool.map(name, [database] * 4) == ["default"] * 4
+            assert pool.map(name, [url] * 4) == ["default"] * 4
         hotconfig.wait_for(editor.temperature(0.1))
-        assert session in editor.readers()
+        assert session in where.readers()
         assert hotconfig.status().reconnects == 0

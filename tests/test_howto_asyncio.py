@@ -15,6 +15,7 @@ import pages
 import pytest
 from dispatching import PATIENCE
 from editing import Editor, eventually
+from feeds import Where
 from programs import started
 
 from hotconfig import Change, Client, Closed
@@ -24,8 +25,8 @@ WITH_UVLOOP = "import follow, hotconfig, uvloop\nwith hotconfig.start():\n    uv
 
 
 @pytest.fixture
-def client(database: str) -> Iterator[Client]:
-    client = Client(database, heartbeat=1000)
+def client(where: Where) -> Iterator[Client]:
+    client = Client(where.url, heartbeat=1000)
     yield client
     client.close()
 
@@ -33,14 +34,14 @@ def client(database: str) -> Iterator[Client]:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("program", [["follow.py"], ["-c", WITH_UVLOOP]], ids=["asyncio", "uvloop"])
 def test_it_ends_cleanly(
-    program: list[str], number: signal.Signals, database: str, editor: Editor, tmp_path: Path
+    program: list[str], number: signal.Signals, where: Where, editor: Editor, tmp_path: Path
 ) -> None:
     """The page's program is told in either loop; a signal ends it without an error, and its session."""
     pages.save(PAGE, "follow.py", tmp_path)
     with started(
         [sys.executable, "-u", *program],
         cwd=tmp_path,
-        env=os.environ | {"HOTCONFIG_DATABASE_URL": database},
+        env=os.environ | {"HOTCONFIG_DATABASE_URL": where.url},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     ) as process:
@@ -51,7 +52,7 @@ def test_it_ends_cleanly(
         process.send_signal(number)
         assert process.communicate(timeout=PATIENCE)[0] == "bye\n"
     assert process.returncode == 0
-    eventually(lambda: editor.readers() == [])
+    eventually(lambda: where.readers() == [])
 
 
 def test_a_call_that_runs_is_not_interrupted(client: Client, editor: Editor) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from editing import Editor
+from feeds import Where
 from pydantic import SecretStr, ValidationError
 
 import hotconfig
@@ -101,10 +102,10 @@ def test_a_closed_client(own: Client[Own]) -> None:
         own.current()
 
 
-def test_a_closed_client_leaves_nothing_to_later_tests(database: str, editor: Editor) -> None:
+def test_a_closed_client_leaves_nothing_to_later_tests(where: Where, editor: Editor) -> None:
     """Paths change the defaults of init, not what the client had when it was closed."""
     editor.temperature(0.33)
-    with hotconfig.start(database):
+    with hotconfig.start(where.url):
         assert hotconfig.current().ai_infra.llm_temperature == 0.33
     with override({}) as cfg:
         assert cfg.ai_infra.llm_temperature == 0.7
@@ -135,9 +136,9 @@ def test_two_threads_may_end_out_of_order(own: Client[Own]) -> None:
     assert own._overrides == ()
 
 
-def test_it_starts_from_the_running_client(database: str, editor: Editor) -> None:
+def test_it_starts_from_the_running_client(where: Where, editor: Editor) -> None:
     """The base is the client's snapshot; edits that come within are served afterwards."""
-    with Client(database, heartbeat=1000) as client:
+    with Client(where.url, heartbeat=1000) as client:
         with override({"ai_infra.llm_temperature": 0.9}, client=client) as cfg:
             assert cfg.version == editor.version()
             version = editor.tokens(7)

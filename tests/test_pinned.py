@@ -11,13 +11,14 @@ from contextlib import ExitStack
 
 import pytest
 from editing import Editor
+from feeds import Where
 
 from hotconfig import Change, Client, Closed, Unavailable, _pin
 
 
 @pytest.fixture
-def client(database: str) -> Iterator[Client]:
-    with Client(database, heartbeat=1000) as client:
+def client(where: Where) -> Iterator[Client]:
+    with Client(where.url, heartbeat=1000) as client:
         yield client
 
 
@@ -48,9 +49,9 @@ def test_it_nests(client: Client, editor: Editor) -> None:
         assert later is not outer
 
 
-def test_it_is_per_client(client: Client, database: str, editor: Editor) -> None:
+def test_it_is_per_client(client: Client, where: Where, editor: Editor) -> None:
     """Another client in the same thread goes on."""
-    with Client(database, heartbeat=1000) as other, client.pinned() as pinned:
+    with Client(where.url, heartbeat=1000) as other, client.pinned() as pinned:
         move(client, editor)
         other.wait_for(editor.version())
         assert client.current() is pinned

@@ -8,6 +8,7 @@ from typing import Annotated, LiteralString
 
 import pytest
 from editing import Editor, eventually
+from feeds import Where
 from pydantic import Field
 
 from hotconfig import (
@@ -38,8 +39,8 @@ class Named(Snapshot):
 
 
 @pytest.fixture
-def strict(database: str) -> Iterator[Client[StrictConfig]]:
-    with Client(database, model=StrictConfig, heartbeat=1000) as client:
+def strict(where: Where) -> Iterator[Client[StrictConfig]]:
+    with Client(where.url, model=StrictConfig, heartbeat=1000) as client:
         yield client
 
 
@@ -79,7 +80,7 @@ def test_a_bad_document_never_replaces_a_good_snapshot(strict: Client[StrictConf
 
 
 def test_a_bad_document_is_read_once(
-    strict: Client[StrictConfig], editor: Editor, log: pytest.LogCaptureFixture
+    strict: Client[StrictConfig], where: Where, editor: Editor, log: pytest.LogCaptureFixture
 ) -> None:
     """Other versions and reconnects do not validate it again: one ERROR, with the path and without the value."""
     editor.run("UPDATE config_ai_infra SET llm_temperature = 0.93, llm_endpoint = 'secret-endpoint'")
@@ -87,7 +88,7 @@ def test_a_bad_document_is_read_once(
         version = editor.publish("talker", f'{{"n": {each}}}')
         with pytest.raises(InvalidConfig):
             strict.wait_for(version)
-    editor.terminate()
+    where.terminate()
     eventually(lambda: strict.status().reconnects == 1)
 
     (error,) = lines(log, logging.ERROR)
@@ -96,20 +97,19 @@ def test_a_bad_document_is_read_once(
     assert "secret-endpoint" not in log.text
 
 
-def test_a_rejection_outlives_the_link(strict: Client[StrictConfig], editor: Editor) -> None:
+def test_a_rejection_outlives_the_link(strict: Client[StrictConfig], where: Where, editor: Editor) -> None:
     """A version that was seen and rejected raises InvalidConfig, also when the link is down meanwhile."""
     bad = editor.temperature(0.9)
     with pytest.raises(InvalidConfig):
         strict.wait_for(bad)
-    editor.run("ALTER TABLE config_state RENAME TO config_state_")
-    editor.terminate()
+    where.close()
     eventually(lambda: strict.status().state == "stale")
 
     with pytest.raises(InvalidConfig):
         strict.wait_for(bad, timeout=0)
 
 
-def test_a_validator_may_raise_anything(database: str, editor: Editor, log: pytest.LogCaptureFixture) -> None:
+def test_a_validator_may_raise_anything(where: Where, editor: Editor, log: pytest.LogCaptureFixture) -> None:
     """An exception in a model's code is a rejection, told by its type alone."""
 
     class Odd(Snapshot):
@@ -120,14 +120,14 @@ def test_a_validator_may_raise_anything(database: str, editor: Editor, log: pyte
                 raise ZeroDivisionError("the secret")
 
     editor.publish("odd", '{"n": 1}')
-    with Client(database, model=Odd, document="odd", heartbeat=1000) as client:
+    with Client(where.url, model=Odd, document="odd", heartbeat=1000) as client:
         with pytest.raises(InvalidConfig, match="ZeroDivisionError"):
             client.wait_for(editor.publish("odd", '{"n": 2}'))
         assert client.wait_for(editor.publish("odd", '{"n": 0}')).n == 0
     assert "the secret" not in log.text
 
 
-def test_a_comparison_may_raise_anything(database: str, editor: Editor, log: pytest.LogCaptureFixture) -> None:
+def test_a_comparison_may_raise_anything(where: Where, editor: Editor, log: pytest.LogCaptureFixture) -> None:
     """A value whose __eq__ raises does not end the listener."""
 
     class Text(str):
@@ -144,14 +144,14 @@ def test_a_comparison_may_raise_anything(database: str, editor: Editor, log: pyt
             object.__setattr__(self, "text", Text(self.text))
 
     editor.publish("odd", '{"text": "a"}')
-    with Client(database, model=Odd, document="odd", heartbeat=1000) as client:
+    with Client(where.url, model=Odd, document="odd", heartbeat=1000) as client:
         client.wait_for(editor.publish("odd", '{"text": "b"}'))
         client.wait_for(editor.publish("odd", '{"text": "c"}'))
         assert client.status().healthy
     assert "the secret" not in log.text
 
 
-def test_a_falsy_snapshot_is_a_snapshot(database: str, editor: Editor) -> None:
+def test_a_falsy_snapshot_is_a_snapshot(where: Where, editor: Editor) -> None:
     """A model may be empty as a container is."""
 
     class Falsy(Snapshot):
@@ -159,7 +159,7 @@ def test_a_falsy_snapshot_is_a_snapshot(database: str, editor: Editor) -> None:
             return 0
 
     editor.publish("falsy", "{}")
-    with Client(database, model=Falsy, document="falsy") as client:
+    with Client(where.url, model=Falsy, document="falsy") as client:
         assert client._fast is client.current()
         with client.pinned() as pinned:
             assert pinned is client.current()
@@ -174,11 +174,11 @@ def test_a_falsy_snapshot_is_a_snapshot(database: str, editor: Editor) -> None:
     ["DELETE FROM config_profiles WHERE name = 'x'", "UPDATE config_profiles SET name = 'z' WHERE name = 'x'"],
 )
 def test_a_profile_that_goes_away(
-    database: str, editor: Editor, log: pytest.LogCaptureFixture, gone: LiteralString
+    where: Where, editor: Editor, log: pytest.LogCaptureFixture, gone: LiteralString
 ) -> None:
     """Deleted or renamed: its last snapshot serves on, the error says so, the state stays live, and it comes back."""
     editor.run("INSERT INTO config_profiles (name) VALUES ('x')")
-    with Client(database, model=Named, profile="x", heartbeat=1000) as client:
+    with Client(where.url, model=Named, profile="x", heartbeat=1000) as client:
         last = client.current()
 
         editor.run(gone)

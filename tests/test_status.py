@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import pytest
 from editing import Editor, eventually
+from feeds import Where
 
 from hotconfig import (
     Client,
@@ -20,8 +21,8 @@ from hotconfig import (
 
 
 @pytest.fixture
-def client(database: str) -> Iterator[Client]:
-    with Client(database, heartbeat=1000) as client:
+def client(where: Where) -> Iterator[Client]:
+    with Client(where.url, heartbeat=1000) as client:
         yield client
 
 
@@ -148,9 +149,9 @@ def test_wait_for_ends_when_the_client_is_closed(client: Client) -> None:
 # ---- the log
 
 
-def test_the_log_has_paths_and_no_values(database: str, editor: Editor, log: pytest.LogCaptureFixture) -> None:
+def test_the_log_has_paths_and_no_values(where: Where, editor: Editor, log: pytest.LogCaptureFixture) -> None:
     """INFO says that it started, what it applied, and that it stopped."""
-    with Client(database, heartbeat=1000) as client:
+    with Client(where.url, heartbeat=1000) as client:
         start = client.current().version
         editor.run("UPDATE config_prompts SET system_prompt = 'the secret prompt'")
         client.wait_for(editor.version())
@@ -164,12 +165,11 @@ def test_the_log_has_paths_and_no_values(database: str, editor: Editor, log: pyt
     assert "secret" not in log.text
 
 
-def test_the_loss_of_a_link_is_logged_once(client: Client, editor: Editor, log: pytest.LogCaptureFixture) -> None:
+def test_the_loss_of_a_link_is_logged_once(client: Client, where: Where, log: pytest.LogCaptureFixture) -> None:
     """One WARNING when it goes, one INFO with the number of failures when it is back."""
-    editor.run("ALTER TABLE config_state RENAME TO config_state_")
-    editor.terminate()
+    where.close()
     eventually(lambda: client._run is not None and client._run.content._failures >= 4)
-    editor.run("ALTER TABLE config_state_ RENAME TO config_state")
+    where.open()
     eventually(lambda: client.status().healthy)
 
     (warning,) = lines(log, logging.WARNING)

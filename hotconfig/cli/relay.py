@@ -37,6 +37,8 @@ def relay(
     if not _nats_address.is_nats(to):
         raise ValueError("--to is an address of NATS, such as nats://host:4222")
     target, schema = _conninfo.resolve(database), _conninfo.schema_name(schema)
+    if _nats_address.is_nats(target.conninfo):
+        raise ValueError(f"what is relayed is in PostgreSQL, and {target} is not: give its address with --database")
     relay = Relay(target, schema, _nats_address.parse(to), replicas)
     stop = Stop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -11,7 +11,10 @@ import psycopg
 import pytest
 import servers
 from bounds import DOWN, HEARTBEAT, Within
+from contents import found, wanted
 from editing import Editor, eventually
+from nats_servers import Nats
+from relays import Running
 from servers import TEMPLATE, Server
 
 from hotconfig import Change, Client
@@ -104,6 +107,30 @@ def test_a_failover_that_loses_versions(
     ]
     assert len(steps) == 1, steps
     assert client.wait_for(two.edit(two.standby, 4)).version == kept.version + 1 < lost.version
+
+
+def test_a_failover_behind_a_relay(two: Two, nats_server: Nats, within: Within) -> None:
+    """The promoted standby has lost the last versions: the bucket has its truth, and clients step back to it, once."""
+    kept = two.edit(two.primary, 1)
+    eventually(two.caught_up)
+    two.disconnect()
+    two.edit(two.primary, 2)
+    lost = two.edit(two.primary, 3)
+    to = f"{nats_server.url}/failover"
+    relaying = Running(two.conninfo(), to, HEARTBEAT)
+    eventually(lambda: relaying.relay.relayed == lost)
+    with Client(to, heartbeat=HEARTBEAT) as client:
+        two.fail_over()
+
+        with within(DOWN) as limit:
+            client.wait_for(until=lambda c: c.ai_infra.llm_max_tokens == 1, timeout=limit)
+        assert client.current().version == kept
+        assert client.wait_for(two.edit(two.standby, 4), timeout=20).version == kept + 1 < lost
+        assert client.status().rewinds == 1
+    relaying.stop()
+    with editing(two.standby) as editor:
+        assert found(nats_server, "failover") == wanted(editor)
+    nats_server.delete("failover")
 
 
 def test_the_lost_versions_are_made_again(two: Two, client: Client, within: Within) -> None:

@@ -10,11 +10,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from certificates import DAY, Authority
 from commands import refused
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from editing import Editor, eventually
 from servers import PASSWORD, TEMPLATE, Server, running
 
@@ -22,50 +19,20 @@ from hotconfig import Client, Unavailable
 from hotconfig.admin import Admin
 
 DEBIAN = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
-DAY = datetime.timedelta(days=1)
 Url = Callable[..., str]
 
 
-class Authority:
-    """Who signs certificates."""
-
-    def __init__(self, name: str = "the right one") -> None:
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self.certificate = self._signed(name, self._key.public_key(), authority=True)
-
-    def install(self, server: Server, host: str = "localhost", until: datetime.timedelta = DAY) -> None:
-        """Give the server a certificate for `host`, valid until so long after now."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        pem = serialization.Encoding.PEM
-        private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        certificate = self._signed(host, key.public_key(), until=until)
-        for name, content in (("server.key", private), ("server.crt", certificate)):
-            path = server.data / name
-            path.unlink(missing_ok=True)
-            path.touch(mode=0o600)
-            path.write_bytes(content)
-            if server.account is not None:
-                os.chown(path, server.account.pw_uid, server.account.pw_gid)
-        server.signal(signal.SIGHUP)
-
-    def _signed(
-        self, name: str, key: ec.EllipticCurvePublicKey, *, authority: bool = False, until: datetime.timedelta = DAY
-    ) -> bytes:
-        now = datetime.datetime.now(datetime.UTC)
-        builder = (
-            x509.CertificateBuilder()
-            .issuer_name(self._name)
-            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
-            .public_key(key)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - 2 * DAY)
-            .not_valid_after(now + until)
-            .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
-        )
-        if not authority:
-            builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+def install(authority: Authority, server: Server, until: datetime.timedelta = DAY) -> None:
+    """Give the server a certificate for `localhost`, valid until so long after now."""
+    private, certificate = authority.issue("localhost", until)
+    for name, content in (("server.key", private), ("server.crt", certificate)):
+        path = server.data / name
+        path.unlink(missing_ok=True)
+        path.touch(mode=0o600)
+        path.write_bytes(content)
+        if server.account is not None:
+            os.chown(path, server.account.pw_uid, server.account.pw_gid)
+    server.signal(signal.SIGHUP)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +54,7 @@ def shared() -> Iterator[Server]:
 @pytest.fixture
 def tls(shared: Server, authority: Authority) -> Server:
     """It has the right certificate, and takes nobody over TCP without TLS."""
-    authority.install(shared)
+    install(authority, shared)
     (shared.data / "pg_hba.conf").write_text("local all all trust\nhostssl all all all scram-sha-256\n")
     shared.psql("postgres", "ALTER SYSTEM SET ssl = on")
     reloaded(shared)
@@ -147,7 +114,7 @@ def test_a_wrong_server(tls: Server, url: Url, tmp_path: Path, wrong: str) -> No
         address, says = url(host="db.example.com"), '"localhost" does not match host name "db.example.com"'
     elif wrong == "date":
         late = Authority()
-        late.install(tls, until=-DAY)
+        install(late, tls, until=-DAY)
         reloaded(tls)
         other.write_bytes(late.certificate)
         address = url(root=other)
@@ -177,7 +144,7 @@ def test_a_server_that_is_replaced(tls: Server, url: Url, authority: Authority) 
     """Another one answers when the link is lost: the last snapshot serves, until the right one is back."""
     with psycopg.connect(tls.url(TEMPLATE), autocommit=True) as connection, Client(url(), heartbeat=1000) as client:
         editor, last = Editor(connection), client.current()
-        Authority("another").install(tls)
+        install(Authority("another"), tls)
         reloaded(tls)
 
         editor.terminate()
@@ -185,6 +152,6 @@ def test_a_server_that_is_replaced(tls: Server, url: Url, authority: Authority) 
         eventually(lambda: "certificate verify failed" in str(client.status().error))
         assert (client.current(), client.status().state) == (last, "stale")
 
-        authority.install(tls)
+        install(authority, tls)
         reloaded(tls)
         assert client.wait_for(forged, timeout=40).version == forged
