@@ -172,7 +172,7 @@ def _fresh(bucket: Bucket, known: Known, keys: list[str], stop: Stop, deadline: 
     least = {STATE: max(known.state.revision, int(bucket.hint.get(REVISION, 0))), known.key: known.document_revision}
     for pause in BEHIND:
         found = bucket.look(keys, timeout=remaining(deadline), until=deadline)
-        if all(found[key].revision >= least[key] for key in keys):
+        if all(found[key].revision >= least.get(key, 0) for key in keys):
             return found
         stop.wait(pause)
     # Its replicas are far behind, or it is another bucket of the same name, which began anew: the leader knows. A
