@@ -26,7 +26,7 @@ from functools import partial
 
 from hotconfig._bucket import ABSENT, REVISION, Bucket, Entry
 from hotconfig._feed import LOOK_PAUSE, Beat, Down, Feed, Item, Lost, Published, Stop, follow, member, remaining
-from hotconfig._nats_address import Address, bucket_of, key_of
+from hotconfig._nats_address import LONGEST, Address, bucket_of, key_of
 from hotconfig.errors import HotConfigError, Unavailable
 
 STATE, ALIVE, DOCUMENTS = "state", "alive", "document.*"
@@ -98,6 +98,8 @@ NEXT_STEPS = (
 
 def _session(known: Known, stop: Stop, deadline: float) -> Feed:
     """One connection's life; any error leaves it."""
+    if len(known.key) > LONGEST:
+        raise Unavailable(f"the name of document {known.document[:20]!r}... is too long for NATS. Next: rename it.")
     bucket = Bucket.connect(
         known.address, known.bucket, stop, member=f"hotconfig:{member()}:{known.document}", timeout=remaining(deadline)
     )

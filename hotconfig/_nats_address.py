@@ -10,6 +10,7 @@ SCHEMES = ("nats://", "tls://")
 BUCKET = "hotconfig"
 FILES = ("credentials", "tls_ca", "tls_cert", "tls_key")
 PORT = 4222
+LONGEST = 2000  # characters of a key: a server ends the connection at a line of 4096 bytes
 
 _EXAMPLE = "right is for example nats://user:password@host:4222,host2:4222/bucket?tls_ca=/path"
 

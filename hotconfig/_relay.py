@@ -29,7 +29,7 @@ from hotconfig._bucket import ABSENT, Bucket, Entry, Put, Unanswered
 from hotconfig._connect import connect
 from hotconfig._feed import ANSWER, Beat, Failed, Feed, Stop, follow, member
 from hotconfig._nats import AFTER, ALIVE, CHANGED, DOCUMENTS, STATE, TOKEN, TOO_LARGE, VERSION, place
-from hotconfig._nats_address import Address, bucket_of, document_of, key_of
+from hotconfig._nats_address import LONGEST, Address, bucket_of, document_of, key_of
 from hotconfig._postgres import ACKNOWLEDGE, LATER, announced, as_application_name, listen
 from hotconfig._refusal import refusal, unavailable
 from hotconfig._wire import Refused, Wire
@@ -40,7 +40,7 @@ logger = logging.getLogger("hotconfig")
 
 RELAY = "(relay)"  # what stands in the fleet in the place of a document
 AT_A_TIME = 50  # documents that are read and put together
-NAMED = 50  # documents that a state names; if more have changed, everybody reads again
+NAMED = 4000  # bytes of the keys that a state names; if more have changed, everybody reads again
 LEADER = 2.0  # seconds that the leader of the bucket's stream may take to answer
 RATE = 1e6  # bytes a second that are put at least, beyond what an answer takes
 LIST = 20.0  # seconds to list what is there
@@ -117,6 +117,8 @@ class _Session:
     """What was announced last by us, or needed no announcement."""
     unannounced: set[str] = field(default_factory=set)
     """Keys of documents that were put since."""
+    unfit: set[str] = field(default_factory=set)
+    """Documents that the log has named since their names are no keys."""
     alive: float = -math.inf
     """When we said last that a relay runs, on the monotonic clock."""
 
@@ -141,7 +143,16 @@ class _Session:
         states = [row for row in rows if row.name is None]
         if not states:
             raise Refused("", "config_state is empty")
-        return states[0], [row for row in rows if row.name is not None]
+        return states[0], [row for row in rows if row.name is not None and self._fits(row.name)]
+
+    def _fits(self, name: str) -> bool:
+        """Whether there can be such a key: one name that is too long must not hold up all others."""
+        if len(key_of(name)) <= LONGEST:
+            return True
+        if name not in self.unfit:
+            logger.error("document %r... is not relayed: its name is too long for NATS", name[:20])
+            self.unfit.add(name)
+        return False
 
     def bring(self, names: Sequence[str]) -> None:
         """Put these documents as they are now, until the bucket has each of them, or a newer one."""
@@ -193,8 +204,8 @@ class _Session:
         if before.headers.get(TOKEN) != state.token or self.unannounced:
             headers = {VERSION: state.version, TOKEN: state.token}
             follows = self.state is not None and before.headers.get(TOKEN) == self.state.token
-            if changed is not None and follows and len(changed) <= NAMED:
-                headers |= {AFTER: place(before), CHANGED: " ".join(changed)}
+            if changed is not None and follows and len(named := " ".join(changed)) <= NAMED:
+                headers |= {AFTER: place(before), CHANGED: named}
             (revision,) = self.bucket.put([Put(STATE, headers, b"", before.revision)], timeout=ANSWER)
             if revision is None:
                 now = self.bucket.newest(STATE, timeout=LEADER)

@@ -7,11 +7,11 @@ import json
 from editing import Editor
 from nats_servers import Nats
 
-from hotconfig._nats import STATE, TOKEN, VERSION
+from hotconfig._nats import ALIVE, STATE, TOKEN, VERSION
 from hotconfig._nats_address import key_of
 
 Contents = dict[str, tuple[int, str, object]]
-"""Of each key: version, token and document; None: a tombstone. What is deleted is not there."""
+"""Of each key but `alive`: version, token and document; None: a tombstone. What is deleted is not there."""
 
 
 def wanted(editor: Editor) -> Contents:
@@ -29,5 +29,7 @@ def found(server: Nats, bucket: str) -> Contents:
     there = server.entries(bucket)
     return {
         key: (int(headers.get(VERSION, -1)), headers.get(TOKEN, ""), json.loads(payload) if payload else None)
-        for key, (headers, payload) in ((key, entry) for key, entry in there.items() if entry is not None)
+        for key, (headers, payload) in (
+            (key, entry) for key, entry in there.items() if entry is not None and key != ALIVE
+        )
     }

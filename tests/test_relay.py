@@ -19,7 +19,7 @@ from nats_servers import Nats
 from relays import Running
 from servers import TEMPLATE, Server
 
-from hotconfig import Change, Client, Snapshot
+from hotconfig import Change, Client, Snapshot, Unavailable
 from hotconfig._feed import member
 from hotconfig._health import health
 from hotconfig._nats_address import key_of
@@ -65,6 +65,38 @@ def test_documents_from_before_the_relay(database: str, editor: Editor, nats_ser
     assert there == wanted(editor)
     assert len(there) == 63
     assert there[key_of("own/7")][2] is None
+
+
+def test_a_name_that_is_too_long(bucket: Relayed, editor: Editor) -> None:
+    """It cannot be read from NATS, which whoever follows it is told; and it holds nobody up."""
+    names = "long" * 490, "ö" * 1000
+    for name in names:
+        editor.publish(name, '{"n": 1}')
+    with Client(bucket.url, model=Own, document=names[0], heartbeat=FOREVER) as client:
+        assert client.wait_for(editor.publish(names[0], '{"n": 2}')).n == 2
+        right = wanted(editor)
+        del right[key_of(names[1])]
+        assert bucket.url
+        assert found(bucket.server, bucket.bucket) == right
+    with pytest.raises(Unavailable, match="too long for NATS"):
+        Client(bucket.url, model=Own, document=names[1]).start()
+
+
+def test_many_that_change_at_once(bucket: Relayed, editor: Editor) -> None:
+    """More than a state can name: everybody looks, and finds that nothing is different, or what is."""
+    with Client(bucket.url, heartbeat=FOREVER) as client:
+        before = client.current()
+        with editor.connection.transaction():
+            for n in range(200):
+                editor.run("SELECT config_publish(%s, '{}')", [f"{n}" * 20])
+        assert client.wait_for(editor.version(), timeout=20) is before
+        with editor.connection.transaction():
+            for n in range(200):
+                editor.run("SELECT config_publish(%s, '{\"n\": 1}')", [f"{n}" * 20])
+            editor.temperature(0.1)
+        assert client.wait_for(editor.version(), timeout=20).ai_infra.llm_temperature == 0.1
+        assert bucket.url
+        assert found(bucket.server, bucket.bucket) == wanted(editor)
 
 
 def test_a_tombstone_is_one(bucket: Relayed, editor: Editor) -> None:
