@@ -25,11 +25,12 @@ from psycopg.sql import SQL, Identifier
 from hotconfig import _nats
 from hotconfig import conninfo as _conninfo
 from hotconfig._apart import Apart
-from hotconfig._bucket import ABSENT, Bucket, Entry, Put, Unanswered
+from hotconfig._bucket import ABSENT, Bucket, Entry, Put
 from hotconfig._connect import connect
 from hotconfig._feed import ANSWER, Beat, Failed, Feed, Stop, follow, member
 from hotconfig._nats import AFTER, ALIVE, CHANGED, DOCUMENTS, STATE, TOKEN, TOO_LARGE, VERSION, place
 from hotconfig._nats_address import LONGEST, Address, bucket_of, document_of, key_of
+from hotconfig._nats_link import Unanswered
 from hotconfig._postgres import ACKNOWLEDGE, LATER, announced, as_application_name, listen
 from hotconfig._refusal import refusal, unavailable
 from hotconfig._wire import Refused, Wire

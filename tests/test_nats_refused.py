@@ -109,6 +109,6 @@ def test_a_bucket_that_is_not_there(nats_server: nats_servers.Nats) -> None:
 def test_no_server() -> None:
     """Each is named with what it answered; a start leaves nothing behind."""
     client = Client("nats://127.0.0.1:1,127.0.0.1:2/x")
-    with pytest.raises(Unavailable, match=r"127\.0\.0\.1:1: .*; 127\.0\.0\.1:2: .*Next: check that the servers run"):
+    with pytest.raises(Unavailable, match=r"127\.0\.0\.1:[12]: .*; 127\.0\.0\.1:[12]: .*Next: check that"):
         client.start()
     assert client.status().state == "new"
