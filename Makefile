@@ -8,6 +8,7 @@
 # make load        500 clients, a subscriber that blocks, 10,000 of them, 100,000 changes: figures, in five minutes
 # make chaos       five minutes of random edits and faults; SECONDS, WRITERS, CLIENTS, SEED
 # make bench       measure it beside its limits and its peers, and write docs/performance.md: ten minutes
+# make scale       1,000 clients of a NATS cluster, and write docs/scale.md: three minutes
 # make scale-demo  200 clients of a NATS cluster, while relays and its leader are killed; RUNS
 # make reliability break what can break, and write docs/reliability.md: an hour
 # make reference   write docs/reference.md and docs/command-line.md again
@@ -20,7 +21,7 @@ MAKEFLAGS += --no-print-directory
 # More workers than two processors, since a test waits for most of its time; none idle while another has tests left.
 PYTEST = pytest -q -n 4 --dist worksteal
 
-.PHONY: demo test lint coverage reference bench peers reliability check chaos load scale-demo dist examples matrix clean
+.PHONY: demo test lint coverage reference bench peers reliability check chaos load scale scale-demo dist examples matrix clean
 
 demo: .venv-demo/installed
 	.venv-demo/bin/hotconfig demo
@@ -54,6 +55,10 @@ reference: .venv/installed
 bench: .venv-bench/installed
 	.venv-bench/bin/python -m benchmarks --json docs/performance/figures.json
 	.venv-bench/bin/python -m benchmarks.page docs/performance/figures.json
+
+scale: .venv-bench/installed
+	.venv-bench/bin/python -m benchmarks fleet --json docs/scale/figures.json
+	.venv-bench/bin/python -m benchmarks.scale docs/scale/figures.json
 
 # Who it is measured against has an environment apart: it is much, and need not agree with what the tests need.
 .venv-bench/installed: pyproject.toml

@@ -16,12 +16,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from nats.aio.msg import Msg
-from nats.js import api
-from nats.js.errors import APIError, NotFoundError
-
 from hotconfig._feed import Stop
-from hotconfig._nats_link import Link, Silent, Unanswered
+from hotconfig._nats_link import APIError, Link, Msg, NotFoundError, Silent, Unanswered, api
 
 TAKEN = 10071, 10164  # JetStream's error codes: the revision is not the expected one
 ALONE = 10005, 10074  # there are not so many servers: no suitable peers, no cluster

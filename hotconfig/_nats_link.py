@@ -28,8 +28,14 @@ from hotconfig.errors import MissingExtra
 try:
     import nats
     from nats.aio.client import Client as Connection
+    from nats.aio.msg import Msg
+    from nats.js import api
+    from nats.js.errors import APIError, NotFoundError
 except ImportError as error:
     raise MissingExtra('nats:// needs an extra. Next: pip install "hotconfig[nats]".') from error
+
+# With what comes from the package that may be missing: only here is that told.
+__all__ = ["APIError", "Link", "Msg", "NotFoundError", "Silent", "Unanswered", "api"]
 
 T = TypeVar("T")
 
