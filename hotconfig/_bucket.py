@@ -112,7 +112,7 @@ class Bucket(Link):
                 raise Unanswered(f"bucket {self.name} answers {status} {headers.get('Description', '')}")
 
     def newest(self, key: str, *, timeout: float, until: float = math.inf) -> Entry:
-        """What the stream's leader has under a key, or a pattern's newest; ABSENT if nothing. Raises as `look`."""
+        """What the stream's leader has under a key, and no replica has newer; ABSENT if nothing. Raises as `look`."""
         return self._run(self._newest(key), timeout, until)
 
     async def _newest(self, key: str) -> Entry:
@@ -238,13 +238,6 @@ class Bucket(Link):
             )
         await following.unsubscribe()
         return entries
-
-    def count(self, *, timeout: float) -> int:
-        """How many keys there are. Raises as `look`."""
-        return self._run(self._count(), timeout)
-
-    async def _count(self) -> int:
-        return (await self._connection.jsm().stream_info(self._stream)).state.messages
 
     def _subject(self, key: str) -> str:
         return f"$KV.{self.name}.{key}"

@@ -84,8 +84,8 @@ class Relay:
 
     @property
     def application_name(self) -> str:
-        start = announced(_conninfo.channel(self.schema))
-        return as_application_name(f"{start}{self.relayed or 0}:{member()}:{RELAY}")
+        entry = f"{announced(_conninfo.channel(self.schema))}{self.relayed or 0}:{member()}:{RELAY}"
+        return as_application_name(entry)
 
     def run(self, stop: Stop) -> Iterator[HotConfigError | None]:
         """Relay until `stop` is set. Yields what hinders, and None when it is over and after each version."""
@@ -124,18 +124,12 @@ class _Session:
     """When we said last that a relay runs, on the monotonic clock."""
 
     def survey(self) -> None:
-        """What the bucket has, if somebody else has put or removed something."""
+        """What the bucket has: whatever somebody else has put or removed."""
         state = self.bucket.newest(STATE, timeout=LEADER)
-        newest = self.bucket.newest(DOCUMENTS, timeout=LEADER)
-        # A purge leaves the newest revision as it was.
-        count = self.bucket.count(timeout=LEADER)
-        revisions = [entry.revision for key, entry in self.there.items() if key != STATE and entry.revision]
-        known = self.there.get(STATE, ABSENT).revision, max(revisions, default=0), len(revisions) + len((STATE, ALIVE))
-        if (state.revision, newest.revision, count) != known:
-            documents = self.bucket.entries(DOCUMENTS, timeout=LIST)
-            self.there = {STATE: state, **documents}
-            # Whoever put these has not come to announce them.
-            self.unannounced |= {key for key, entry in documents.items() if entry.revision > state.revision}
+        documents = self.bucket.entries(DOCUMENTS, timeout=LIST)
+        self.there = {STATE: state, **documents}
+        # Whoever put these has not come to announce them.
+        self.unannounced |= {key for key, entry in documents.items() if entry.revision > state.revision}
 
     def names(self, since: int) -> tuple[Row, list[Row]]:
         """The state, and the documents of versions after `since`, at one point in time."""
@@ -251,10 +245,11 @@ def _session(relay: Relay, stop: Stop, deadline: float) -> Feed:
 
 def _relaying(session: _Session) -> Feed:
     relay, wire = session.relay, session.wire
-    acknowledged, whole = "", True
+    acknowledged, whole, surveyed = "", True, 0.0
     while True:
         if whole:
             session.survey()
+            surveyed = time.monotonic()
         known = session.state
         state, rows = session.names(-1 if whole or known is None else int(known.version))
         relay.newest = int(state.version)
@@ -276,7 +271,8 @@ def _relaying(session: _Session) -> Feed:
         if acknowledged != (name := relay.application_name):
             wire.query(ACKNOWLEDGE, name, timeout=ANSWER)
             acknowledged = name
-        whole = not wire.notified(relay.heartbeat)
+        # Not only when it is quiet: edits may never pause for so long.
+        whole = not wire.notified(relay.heartbeat) or time.monotonic() - surveyed > relay.heartbeat
 
 
 def _stepped_back(known: Row, state: Row) -> bool:

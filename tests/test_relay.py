@@ -143,8 +143,12 @@ async def forge(connection: nats.NATS, bucket: str) -> None:
     await connection.jetstream().publish(f"$KV.{bucket}.{key_of('active')}", b"{}", headers=headers)
 
 
+async def delete_document(connection: nats.NATS, bucket: str, document: str) -> None:
+    await (await connection.jetstream().key_value(bucket)).delete(key_of(document))
+
+
 async def delete_key(connection: nats.NATS, bucket: str) -> None:
-    await (await connection.jetstream().key_value(bucket)).delete(key_of("active"))
+    await delete_document(connection, bucket, "active")
 
 
 async def delete_state(connection: nats.NATS, bucket: str) -> None:
@@ -190,6 +194,23 @@ def test_a_bucket_that_somebody_writes_to(
     with Client(str(beating.relay.address), heartbeat=FOREVER) as client:
         client.wait_for(editor.temperature(0.1), timeout=40)
         eventually(lambda: client.status().healthy)
+
+
+def test_a_bucket_is_mended_though_edits_never_pause(
+    beating: Running, editor: Editor, nats_server: Nats, database_name: str
+) -> None:
+    """Everything is compared after a heartbeat also if something was announced all the time."""
+    editor.publish("own", '{"n": 1}')
+    settled(beating, editor)
+    key = key_of("own")
+    right = found(nats_server, database_name)[key]
+    nats_server.run(lambda connection: delete_document(connection, database_name, "own"))
+
+    def is_right() -> bool:
+        editor.tokens(random.randrange(1, 10**6))
+        return found(nats_server, database_name).get(key) == right
+
+    eventually(is_right)
 
 
 def test_two_relays(database: str, bucket: Relayed, connect: Connect) -> None:
