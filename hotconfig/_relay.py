@@ -44,7 +44,6 @@ AT_A_TIME = 50  # documents that are read and put together
 NAMED = 4000  # bytes of the keys that a state names; if more have changed, everybody reads again
 LEADER = 2.0  # seconds that the leader of the bucket's stream may take to answer
 RATE = 1e6  # bytes a second that are put at least, beyond what an answer takes
-LIST = 20.0  # seconds to list what is there
 PAUSE = 1.0  # seconds between two sessions that fail, at most: a leader is elected within some, and relays are few
 OVERHEAD = 1024  # bytes of a message's headers, at most
 
@@ -126,7 +125,7 @@ class _Session:
     def survey(self) -> None:
         """What the bucket has: whatever somebody else has put or removed."""
         state = self.bucket.newest(STATE, timeout=LEADER)
-        documents = self.bucket.entries(DOCUMENTS, timeout=LIST)
+        documents = self.bucket.entries(DOCUMENTS, timeout=LEADER)
         self.there = {STATE: state, **documents}
         # Whoever put these has not come to announce them.
         self.unannounced |= {key for key, entry in documents.items() if entry.revision > state.revision}
