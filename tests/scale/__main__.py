@@ -55,6 +55,7 @@ class Kill:
 @dataclass
 class Run:
     committed: dict[int, int] = field(default_factory=dict)  # version -> when it was about to commit, in nanoseconds
+    calm: int = 0  # until when, in nanoseconds
     kills: list[Kill] = field(default_factory=list)
     changed: dict[str, list[int]] = field(default_factory=dict)  # document -> versions, as the history has them
     violations: list[str] = field(default_factory=list)
@@ -83,6 +84,7 @@ def run(made: Place) -> Run:
         for _ in range(CALM):
             edit(editor, done, EVERYTHING)
             time.sleep(0.4)
+        done.calm = time.monotonic_ns()
         stop = threading.Event()
         with ThreadPoolExecutor(WRITERS) as pool:
             writing = [pool.submit(write, made.database, done, stop) for _ in range(WRITERS)]
@@ -207,7 +209,7 @@ def report(n: int, made: Place, done: Run) -> bool:
     """Print the figures of a run; whether nothing was violated."""
     clients = sum(len(process.shown) for process in made.processes)
     shown = sum(len(each) for process in made.processes for each in process.shown.values())
-    calm = latencies(made, done, 0, done.kills[0].at)
+    calm = latencies(made, done, 0, done.calm)
     last = [max(each) for each in calm]
     every = sorted(second for each in calm for second in each)
     print(f"run {n}: {clients} clients, {len(done.committed)} edits, {shown} snapshots shown", flush=True)
