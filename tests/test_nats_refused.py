@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import nats_servers
@@ -67,6 +68,7 @@ def test_nothing_is_written_there() -> None:
 
 WITHOUT = """
 import sys
+import textwrap
 sys.modules["nats"] = None
 import hotconfig
 try:
@@ -112,3 +114,20 @@ def test_no_server() -> None:
     with pytest.raises(Unavailable, match=r"127\.0\.0\.1:[12]: .*; 127\.0\.0\.1:[12]: .*Next: check that"):
         client.start()
     assert client.status().state == "new"
+
+
+def test_under_gevent() -> None:
+    """It says that it is for threads, and where to connect instead."""
+    program = """
+        from gevent import monkey
+        monkey.patch_all()
+        import hotconfig
+        try:
+            hotconfig.Client("nats://127.0.0.1:1").start()
+        except hotconfig.Unavailable as error:
+            print(error)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=50)
+    assert "green threads" in done.stdout
+    assert "Next: connect to PostgreSQL" in done.stdout
