@@ -1,8 +1,9 @@
 """Clients in one process: `python -m benchmarks.edge COUNT URL`.
 
 It prints its private memory in bytes before it makes them, and when all have started. Then it answers each line of its
-input with JSON: seconds of processor since it began, memory, how many are live, the lowest version that one serves; and
-if the line is "all", the versions that each client had, and when, on the clock that all processes of a machine share.
+input with JSON: seconds of processor since it began, memory, how many are live, how often one came back, the lowest
+version that one serves; and if the line is "all", the versions that each client had, and when, on the clock that all
+processes of a machine share.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ def main(count: int, url: str) -> None:
                 "cpu": time.process_time(),
                 "memory": private(),
                 "live": sum(status.state == "live" for status in statuses),
+                "reconnects": sum(status.reconnects for status in statuses),
                 "version": min(client.current().version for client in clients),
                 "had": had if asked == "all\n" else None,
             }
