@@ -240,7 +240,7 @@ def report(n: int, made: Place, done: Run) -> bool:
     for kill in done.kills:
         # Counted where it arrives: what the next one holds up is the next one's.
         worst = max((max(each) for when, each in waited if kill.at <= when < kill.until), default=0.0)
-        print(f"  {kill.what} killed: the edit that took longest to its last client meanwhile: {worst:.2f} s")
+        print(f"  {kill.what} killed: the slowest edit that arrived then took {worst:.2f} s to its last client")
     ends = Counter[str]()
     for process in made.processes:
         ends.update(process.end)
