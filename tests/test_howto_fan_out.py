@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import nats
 import nats_servers
 import pages
 from editing import FOREVER, Editor, eventually
@@ -17,7 +18,7 @@ PAGE = Path(__file__).parent.parent / "docs/howto/fan-out.md"
 
 
 def test_the_users_may_do_what_they_need(database: str, editor: Editor, tmp_path: Path, monkeypatch: Any) -> None:
-    """A relay makes and fills the bucket; a process follows, and answers for itself."""
+    """A relay makes and fills the bucket; a process follows, answers for itself, and may not write; none is refused."""
     users = pages.save(PAGE, "users.conf", tmp_path).read_text().partition("{")[2].rpartition("}")[0]
     more = users.replace("users: [", "users: [ { user: test, password: secret },")
     with nats_servers.stopped(authorization=f"{{ {more} }}") as server:
@@ -37,5 +38,22 @@ def test_the_users_may_do_what_they_need(database: str, editor: Editor, tmp_path
                 exec(pages.save(PAGE, "fleet.py", tmp_path).read_text(), names)
                 entries = asyncio.run(names["fleet"](f"nats://test:secret@{address}", "slides"))
                 assert entries == [f"hotconfig:{editor.version()}:web.1:active"]
+                assert "Violation" not in (server.root / "0.log").read_text()
+                (refused,) = asyncio.run(put(f"nats://edge:secret@{address}"))
+                assert "permissions violation for publish" in str(refused).lower()
         finally:
             relay.stop()
+
+
+async def put(url: str) -> list[Exception]:
+    """What the server says to it."""
+    errors: list[Exception] = []
+
+    async def failed(error: Exception) -> None:
+        errors.append(error)
+
+    connection = await nats.connect(url, error_cb=failed)
+    await connection.publish("$KV.slides.state", b"{}")
+    await connection.flush()
+    await connection.close()
+    return errors
