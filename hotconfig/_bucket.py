@@ -23,6 +23,7 @@ TAKEN = 10071, 10164  # JetStream's error codes: the revision is not the expecte
 ALONE = 10005, 10074  # there are not so many servers: no suitable peers, no cluster
 REVISION = "Nats-Sequence"  # the header of whatever a stream has stored
 LONGEST = 20  # digits of a revision
+LISTED = 60.0  # seconds for all entries
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +219,8 @@ class Bucket(Link):
 
     def entries(self, keys: str, *, timeout: float) -> dict[str, Entry]:
         """All entries that a pattern matches, without their payloads. Raises as `look`."""
-        return self._run(self._entries(keys), timeout)
+        # Else the heartbeats of a consumer that has lost a message would be waited for again and again.
+        return self._run(self._entries(keys), timeout, time.monotonic() + LISTED)
 
     async def _entries(self, keys: str) -> dict[str, Entry]:
         following = await self._connection.jetstream().subscribe(
