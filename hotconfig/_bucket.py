@@ -230,7 +230,9 @@ class Bucket(Link):
             config=api.ConsumerConfig(deliver_policy=api.DeliverPolicy.LAST_PER_SUBJECT, headers_only=True),
         )
         entries: dict[str, Entry] = {}
-        pending = (await following.consumer_info()).num_pending
+        info = await following.consumer_info()
+        # What came before this answer is not pending any more, and yet to be read.
+        pending = (info.num_pending or 0) + (info.delivered.consumer_seq if info.delivered else 0)
         while pending:
             message = await following.next_msg(timeout=None)
             at = message.metadata

@@ -7,6 +7,7 @@ import gc
 import os
 import signal
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import nats_servers
@@ -14,12 +15,16 @@ import pytest
 import uvloop
 from editing import FOREVER, Editor, eventually, threads
 from feeds import Relayed
+from nats.js import JetStreamContext
+from nats.js.api import ConsumerInfo
 from nats_servers import Nats
 from relays import Running
 
 from hotconfig import Client, Snapshot, Unavailable, migrations
 from hotconfig._bucket import Bucket, Entry
+from hotconfig._feed import Stop
 from hotconfig._health import health
+from hotconfig._nats_address import key_of, parse
 
 
 class Own(Snapshot):
@@ -97,6 +102,24 @@ def test_a_start_while_nats_is_down(bucket: Relayed, editor: Editor, tmp_path: P
         assert (client.current(), client.status().state) == (remembered, "stale")
         bucket.open()
         assert client.wait_for(editor.temperature(0.1), timeout=20).ai_infra.llm_temperature == 0.1
+
+
+def test_entries_that_come_early(bucket: Relayed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list has all of them, also those that came before it was known how many there are."""
+    ask = JetStreamContext.PushSubscription.consumer_info
+
+    async def late(following: JetStreamContext.PushSubscription) -> ConsumerInfo:
+        await asyncio.sleep(0.3)
+        return await ask(following)
+
+    monkeypatch.setattr(JetStreamContext.PushSubscription, "consumer_info", late)
+    address = parse(bucket.url)
+    with (
+        closing(Stop()) as stop,
+        closing(Bucket.connect(address, bucket.bucket, stop, member="test", timeout=20)) as link,
+    ):
+        assert set(link.entries("document.>", timeout=20)) == {key_of("active"), key_of("profile/default")}
+        assert link.entries("nothing.>", timeout=20) == {}
 
 
 @pytest.mark.parametrize("times", [1, FOREVER])
