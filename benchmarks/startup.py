@@ -19,7 +19,6 @@ from benchmarks.measure import Figure, Reach, Table, by_turns, figure
 from benchmarks.place import Place
 from benchmarks.process import ROOT
 from hotconfig import Client
-from hotconfig._postgres import SETTINGS
 
 IMPORTS = 25
 STARTS = 200
@@ -28,10 +27,7 @@ BARE_IMPORT = "import psycopg, pydantic"
 MODEL_IMPORT = "import psycopg; from pydantic import BaseModel, Field"
 OUR_IMPORT = "import hotconfig"
 BARE_START = "psycopg.connect(), one SELECT, Pydantic"
-SAFE_START = "the same, with what a session of its own is made of"
 OUR_START = "Client.start()"
-# Whether this is the backend that was connected to, or a pooler gives others; settings; LISTEN before the SELECT.
-SAFE = ("SELECT pg_backend_pid()", f"{SETTINGS}; LISTEN hotconfig")
 HEAVY = ("sqlalchemy", "alembic", "typer", "rich")
 
 
@@ -47,7 +43,6 @@ def run(place: Place) -> Table:
         figure(MODEL_IMPORT, "limit", "ms", imports[MODEL_IMPORT]),
         figure(OUR_IMPORT, "hotconfig", "ms", imports[OUR_IMPORT], limit=imports[MODEL_IMPORT]),
         figure(BARE_START, "limit", "ms", starts[BARE_START]),
-        figure(SAFE_START, "beside", "ms", starts[SAFE_START], limit=starts[BARE_START]),
         figure(OUR_START, "hotconfig", "ms", starts[OUR_START], limit=starts[BARE_START]),
     ]
     loaded = [name for name in HEAVY if name in _modules()]
@@ -57,15 +52,9 @@ def run(place: Place) -> Table:
         Reach("start", 1.2, table.median(OUR_START) / table.median(BARE_START)),
         Reach("loaded of SQLAlchemy, Alembic, Typer, Rich", 0, len(loaded), "packages"),
     ]
-    with_session = table.median(OUR_START) / table.median(SAFE_START)
     table.notes.append(
         "The limit of the import is with what a model is made of, which Pydantic loads when it is first asked for; to "
         f"the import of the bare name pydantic it is {table.median(OUR_IMPORT) / table.median(BARE_IMPORT):.2f} times."
-    )
-    table.notes.append(
-        "A new session spends its first milliseconds on what its statements need from the catalog. Some it cannot do "
-        "without: whether it is ours alone, settings, LISTEN before the load. hotconfig takes "
-        f"{with_session:.2f} times the bare start that has them, too."
     )
     return table
 
@@ -73,7 +62,6 @@ def run(place: Place) -> Table:
 def main(conninfo: str) -> None:
     sides = {
         BARE_START: lambda: _bare(conninfo),
-        SAFE_START: lambda: _bare(conninfo, *SAFE),
         OUR_START: lambda: _start(conninfo),
     }
     print(json.dumps(by_turns(sides, STARTS, warm_up=STARTS // 10)))
@@ -95,11 +83,9 @@ def _python(program: str) -> str:
     return done.stdout
 
 
-def _bare(conninfo: str, *before: str) -> float:
+def _bare(conninfo: str) -> float:
     began = time.perf_counter()
     with psycopg.connect(conninfo, autocommit=True) as connection:
-        for statement in before:
-            connection.execute(statement.encode())
         load(connection)
         return time.perf_counter() - began
 

@@ -10,8 +10,6 @@ import tempfile
 import time
 from pathlib import Path
 
-from psycopg.sql import Identifier
-
 from hotconfig import _postgres, embedded, migrations
 from hotconfig._feed import Stop
 from hotconfig._wire import Wire
@@ -48,7 +46,7 @@ def main(rounds: int) -> None:
         wire = Wire.connect(resolve(url).connect_params(), stop, timeout=5)
         wire.query("LISTEN hotconfig", timeout=5)
         wire.query("SELECT config_publish('six', jsonb_build_object('prompt', repeat('word ', 1200)))", timeout=5)
-        look = _postgres.LOOK.format(schema=Identifier("public"), listens=_postgres.LISTENS).as_string()
+        look = _postgres._prepared("public")
         ((token,),) = wire.query("SELECT token FROM config_documents", timeout=5)
         known = None if token is None else token.decode()
         asked: dict[str, list[tuple[str, list[str | None]]]] = {

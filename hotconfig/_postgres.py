@@ -1,11 +1,11 @@
 """The feed from PostgreSQL: when to look again, and how to read.
 
-    connect -> LISTEN -> look -> live -> (any error or deadline) -> back off -> connect ...
+    connect -> look -> LISTEN -> look -> live -> (any error or deadline) -> back off -> connect ...
 
-LISTEN is committed before the first look, on every connect: the other way round a change between the two is missed for
-ever (PostgreSQL manual, LISTEN, Notes). One statement, the look, serves as load and as heartbeat: it asks for the
-newest version and brings the document along if it is another one. A notification, whatever its payload, says no more
-than "look again".
+On every connect a look begins after LISTEN is committed: were there none, a change just before LISTEN would be missed
+for ever (PostgreSQL manual, LISTEN, Notes). The look before it is what a start waits for. One statement, the look,
+serves as load and as heartbeat: it asks for the newest version and brings the document along if it is another one. A
+notification, whatever its payload, says no more than "look again".
 """
 
 from __future__ import annotations
@@ -24,34 +24,35 @@ from hotconfig._apart import Apart
 from hotconfig._connect import connect
 from hotconfig._feed import ANSWER, LOOK_PAUSE, Beat, Failed, Feed, Lost, Published, Stop, follow, member, remaining
 from hotconfig._refusal import refusal, unavailable
-from hotconfig._wire import Refused, Wire
+from hotconfig._wire import Refused, Row, Wire
 from hotconfig.conninfo import Target
 from hotconfig.errors import HotConfigError
 
 PROBE = 1.0  # seconds for a notification to pass a pooler
 
-# SET, which needs no plan, where set_config() would: a start waits for it.
 SETTINGS = """
     SET search_path = pg_catalog, pg_temp;
     SET lock_timeout = '4s';
-    SET statement_timeout = 0  -- a large document over a thin line takes its time
-"""
-# What a start need not wait for.
-LATER = """
+    SET statement_timeout = 0;  -- a large document over a thin line takes its time
     SET idle_session_timeout = 0;
     SET plan_cache_mode = force_generic_plan;  -- what is prepared is planned once
     SET tcp_keepalives_idle = 30;
     SET tcp_user_timeout = 30000
 """
-# Qualified, since behind a pooler the search_path is whatever it is: there anybody who may create functions in it could
-# have a better match called.
+# Qualified, since anybody who may create functions in a schema of the search_path could have a better match called.
 LOOK = SQL("""
     SELECT s.version, s.token, d.version, d.token,
-           CASE WHEN d.token IS DISTINCT FROM $2::uuid
-                THEN d.document || pg_catalog.jsonb_build_object('version', d.version) END,
-           {listens}
-    FROM {schema}.config_state s LEFT JOIN {schema}.config_documents d ON d.name = $1
+           CASE WHEN d.token IS DISTINCT FROM {token}::uuid THEN d.document END,
+           {session}
+    FROM {schema}.config_state s LEFT JOIN {schema}.config_documents d ON d.name = {name}
 """)
+# In any session, ours alone or not: one message, whose settings end with its transaction.
+ANYWHERE = SQL("""
+    SET LOCAL search_path = pg_catalog, pg_temp;
+    SET LOCAL lock_timeout = '4s';
+    SET LOCAL statement_timeout = 0;
+""")
+PID = SQL("pg_catalog.pg_backend_pid()")
 LISTENS = SQL("EXISTS (SELECT FROM pg_catalog.pg_listening_channels() AS c WHERE c = $3)")
 ACKNOWLEDGE = "SELECT pg_catalog.set_config('application_name', $1, false)"
 
@@ -108,54 +109,62 @@ def _session(known: Known, stop: Stop, deadline: float) -> Feed:
     """One connection's life. Returns only to look for a primary; any error leaves it."""
     wire, polling = connect(known.target, known.application_name, known.apart, stop, deadline)
     try:
-        if polling is None:
-            polling = listen(wire, known.channel, stop, deadline)
         known.connected = time.monotonic()
         standby = wire.parameter("in_hot_standby") == "on"
-        acknowledged, prepared = known.application_name, False
+        acknowledged, listening, seen = known.application_name, False, None
         while True:
-            before = known.version, known.token
-            item = _look(wire, known, standby, polling, deadline, check=prepared)
+            row = _look(wire, known, deadline, listening=listening)
+            if polling is None and not listening:
+                polling = pooled(wire, row[-1], stop, deadline)
+            known.rejected = yield _item(known, row, standby, polling)
             deadline = math.inf
-            known.rejected = yield item
-            if polling is None and not prepared:
-                wire.query(LATER, timeout=ANSWER)
+            if polling is None and not listening:
+                polling = listen(wire, known.channel)
                 # Planning takes longer than what is planned.
-                for statement in (_look_in(known.schema, check=True), ACKNOWLEDGE):
+                for statement in (_prepared(known.schema), ACKNOWLEDGE) if polling is None else ():
                     wire.prepare(statement, timeout=ANSWER)
-                prepared = True
+                listening = polling is None
+                continue
             if acknowledged != (name := known.application_name):
                 wire.query(ACKNOWLEDGE, name, timeout=ANSWER)
                 acknowledged = name
             if standby:
                 wire.notified(known.heartbeat)
                 return
-            if before == (known.version, known.token):
+            if seen == (known.version, known.token):
                 stop.wait(LOOK_PAUSE)
+            seen = known.version, known.token
             wire.notified(known.heartbeat * random.uniform(0.9, 1.1))
     finally:
         wire.close()
 
 
 @cache
-def _look_in(schema: str, *, check: bool) -> str:
-    # Whether a session listens that has just been told to is not asked: to plan that takes a tenth of the first look.
-    return LOOK.format(schema=Identifier(schema), listens=LISTENS if check else SQL("true")).as_string()
+def _prepared(schema: str) -> str:
+    places = {"name": SQL("$1"), "token": SQL("$2"), "session": LISTENS}
+    return LOOK.format(schema=Identifier(schema), **places).as_string()
 
 
-def _look(wire: Wire, known: Known, standby: bool, polling: str | None, deadline: float, *, check: bool) -> Beat:
-    """The newest version, and the document if it is another one than ours; `check` that the session listens."""
-    ours = known.document_token
-    statement, params = _look_in(known.schema, check=check), [known.document, ours]
-    if check:
-        params.append(known.channel)
-    rows = wire.query(statement, *params, timeout=remaining(deadline), until=deadline)
+def _look(wire: Wire, known: Known, deadline: float, *, listening: bool) -> Row:
+    """The newest version, and the document if it is another one than ours."""
+    timeout = remaining(deadline)
+    if listening:
+        params = known.document, known.document_token, known.channel
+        rows = wire.query(_prepared(known.schema), *params, timeout=timeout)
+    else:
+        name, token = (SQL(wire.literal(text)) for text in (known.document, known.document_token))
+        look = LOOK.format(schema=Identifier(known.schema), name=name, token=token, session=PID)
+        rows = wire.query((ANYWHERE + look).as_string(), timeout=timeout, until=deadline)
     if not rows:
         raise Refused("", "config_state is empty")
-    version_, token, document_version, token_, json, listening = rows[0]
-    version = int(version_ or 0)
-    if polling is None and listening != b"t":
+    if listening and rows[0][-1] != b"t":
         raise Lost("the session does not listen any more")
+    return rows[0]
+
+
+def _item(known: Known, row: Row, standby: bool, polling: str | None) -> Beat:
+    version_, token, document_version, token_, json, _ = row
+    version = int(version_ or 0)
     if standby and version <= known.version:
         # It may only be behind: what a primary said before stands.
         return Beat(version=known.version, polling=polling)
@@ -163,7 +172,7 @@ def _look(wire: Wire, known: Known, standby: bool, polling: str | None, deadline
     moved_back = int(document_version or 0) < int(known.document_version or 0)
     known.version, known.token = version, token or b""
     document_token = None if token_ is None else token_.decode()
-    if document_token == ours and known.asked:
+    if document_token == known.document_token and known.asked:
         return Beat(version=version, polling=polling, rewound=rewound)
     known.asked = True
     known.document_version = None if document_version is None else document_version.decode()
@@ -173,25 +182,32 @@ def _look(wire: Wire, known: Known, standby: bool, polling: str | None, deadline
         polling=polling,
         rewound=rewound or moved_back,
         document_version=None if document_version is None else int(document_version),
-        json=json,
+        json=None if json is None or document_version is None else _versioned(json, document_version),
     )
 
 
-def listen(wire: Wire, channel: str, stop: Stop, deadline: float) -> str | None:
-    """Listen, or say why notifications do not arrive here."""
-    pid = wire.query("SELECT pg_backend_pid()", timeout=remaining(deadline))[0][0]
-    # Before any SET: behind a pooler that shares sessions it would fall upon others.
-    if pid != str(wire.backend_pid).encode() and not _passes_notifications(wire, stop, deadline):
-        return (
-            "a connection pooler in transaction mode swallows notifications; "
-            "connect to the server itself or to a pool in session mode"
-        )
+def _versioned(json: bytes, version: bytes) -> bytes:
+    """The object with its version, after whatever else is called so: the last one counts."""
+    return json[:-1] + (b", " if len(json) > len(b"{}") else b"") + b'"version": ' + version + b"}"
+
+
+def pooled(wire: Wire, pid: bytes | None, stop: Stop, deadline: float) -> str | None:
+    """Why no notification would arrive, if this process of the server's is not the one that was connected to."""
+    if pid == str(wire.backend_pid).encode() or _passes_notifications(wire, stop, deadline):
+        return None
+    return (
+        "a connection pooler in transaction mode swallows notifications; "
+        "connect to the server itself or to a pool in session mode"
+    )
+
+
+def listen(wire: Wire, channel: str, deadline: float = math.inf) -> str | None:
+    """Listen in a session that is ours alone, or say why notifications do not arrive here."""
     listen = f"{SETTINGS}; LISTEN {Identifier(channel).as_string()}"
     try:
         wire.query(listen, timeout=remaining(deadline))
     except Refused as refused:
         if refused.sqlstate == "25006":
-            wire.query(f"{SETTINGS}; {LATER}", timeout=remaining(deadline))
             return "a standby does not pass notifications on"
         if refused.sqlstate != "58P01":
             raise

@@ -27,11 +27,11 @@ from hotconfig import conninfo as _conninfo
 from hotconfig._apart import Apart
 from hotconfig._bucket import ABSENT, Bucket, Entry, Put
 from hotconfig._connect import connect
-from hotconfig._feed import ANSWER, Beat, Failed, Feed, Stop, follow, member
+from hotconfig._feed import ANSWER, Beat, Failed, Feed, Stop, follow, member, remaining
 from hotconfig._nats import AFTER, ALIVE, CHANGED, DOCUMENTS, STATE, TOKEN, TOO_LARGE, VERSION, place
 from hotconfig._nats_address import LONGEST, Address, bucket_of, document_of, key_of
 from hotconfig._nats_link import Unanswered
-from hotconfig._postgres import ACKNOWLEDGE, LATER, announced, as_application_name, listen
+from hotconfig._postgres import ACKNOWLEDGE, announced, as_application_name, listen, pooled
 from hotconfig._refusal import refusal, unavailable
 from hotconfig._wire import Refused, Wire
 from hotconfig.conninfo import Target
@@ -230,9 +230,10 @@ def _session(relay: Relay, stop: Stop, deadline: float) -> Feed:
         try:
             if standby is not None:
                 raise unavailable("no server here is a primary; a standby may be behind what was relayed", relay.target)
-            if reason := listen(wire, _conninfo.channel(relay.schema), stop, deadline):
+            pid = wire.query("SELECT pg_backend_pid()", timeout=remaining(deadline))[0][0]
+            channel = _conninfo.channel(relay.schema)
+            if reason := pooled(wire, pid, stop, deadline) or listen(wire, channel, deadline):
                 raise unavailable(reason, relay.target)
-            wire.query(LATER, timeout=ANSWER)
             session = _Session(relay, bucket, wire)
             relay.connected = time.monotonic()
             yield from _relaying(session)

@@ -77,6 +77,10 @@ class Wire:
         """What the server reports of a setting; '' if nothing."""
         return (self._pgconn.parameter_status(name.encode()) or b"").decode()
 
+    def literal(self, text: str | None) -> str:
+        """As it may stand in a statement."""
+        return "NULL" if text is None else pq.Escaping(self._pgconn).escape_literal(text.encode()).decode()
+
     def query(self, statement: str, *params: str | None, timeout: float, until: float = math.inf) -> list[Row]:
         """Run one statement, or without parameters several, as one transaction. Parameters and results are text.
 

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 from typing import Any
@@ -20,7 +21,14 @@ PROGRAM = [sys.executable, "-m", "hotconfig"]
 
 def run(*arguments: str, stdin: str | bytes | None = None) -> Result:
     """In this process, whatever comes of it."""
-    return CliRunner().invoke(app, list(arguments), input=stdin, prog_name="hotconfig")
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        return CliRunner().invoke(app, list(arguments), input=stdin, prog_name="hotconfig")
+    finally:
+        for number, handler in before.items():
+            # A verb that runs until it is told to end may leave its own: later tests are to end as others do.
+            if signal.getsignal(number) is not handler:
+                signal.signal(number, handler)
 
 
 def out(*arguments: str, stdin: str | bytes | None = None) -> str:

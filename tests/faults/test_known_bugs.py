@@ -20,13 +20,20 @@ from hotconfig._wire import Refused, Row, Wire
 
 
 def test_load_before_listen(client: Client, editor: Editor, hooks: Hooks, statements: list[str]) -> None:
-    """LISTEN comes first: what is committed just before it is in the first look, as nobody announces it again."""
-    hooks.before[LISTEN] = lambda *_: editor.temperature(0.25)
+    """After LISTEN comes another look: it has what was committed just before, as nobody announces that again."""
+    committed = threading.Event()
 
-    assert client.current().ai_infra.llm_temperature == 0.25
+    def edit(*_: object) -> None:
+        editor.temperature(0.25)
+        committed.set()
 
+    hooks.before[LISTEN] = edit
+    client.start()
+
+    assert committed.wait(timeout=20)
+    client.wait_for(until=lambda cfg: cfg.ai_infra.llm_temperature == 0.25)
     kinds = [LISTEN if LISTEN in each else LOOK for each in statements if LISTEN in each or LOOK in each]
-    assert kinds == [LISTEN, LOOK]
+    assert kinds == [LOOK, LISTEN, LOOK]
 
 
 def test_listen_and_load_in_one_transaction(client: Client, editor: Editor, hooks: Hooks) -> None:
@@ -242,8 +249,11 @@ def test_58p01_on_listen(client: Client, editor: Editor, hooks: Hooks, statement
     hooks.before[LISTEN] = refuse
     client.start()
 
-    kinds = [each.split()[-2:] for each in statements if LISTEN in each or "queue" in each]
-    assert kinds == [[LISTEN, '"hotconfig"'], ["SELECT", "pg_notification_queue_usage()"], [LISTEN, '"hotconfig"']]
+    def kinds() -> list[list[str]]:
+        return [each.split()[-2:] for each in statements if LISTEN in each or "queue" in each]
+
+    told = [[LISTEN, '"hotconfig"'], ["SELECT", "pg_notification_queue_usage()"], [LISTEN, '"hotconfig"']]
+    eventually(lambda: kinds() == told)
     assert client.wait_for(editor.temperature(0.1)).ai_infra.llm_temperature == 0.1
 
 
