@@ -111,8 +111,9 @@ def _session(known: Known, stop: Stop, deadline: float) -> Feed:
     try:
         known.connected = time.monotonic()
         standby = wire.parameter("in_hot_standby") == "on"
-        acknowledged, listening, seen = known.application_name, False, None
+        acknowledged, listening = known.application_name, False
         while True:
+            before = known.version, known.token
             row = _look(wire, known, deadline, listening=listening)
             if polling is None and not listening:
                 polling = pooled(wire, row[-1], stop, deadline)
@@ -131,9 +132,8 @@ def _session(known: Known, stop: Stop, deadline: float) -> Feed:
             if standby:
                 wire.notified(known.heartbeat)
                 return
-            if seen == (known.version, known.token):
+            if before == (known.version, known.token):
                 stop.wait(LOOK_PAUSE)
-            seen = known.version, known.token
             wire.notified(known.heartbeat * random.uniform(0.9, 1.1))
     finally:
         wire.close()
@@ -187,7 +187,7 @@ def _item(known: Known, row: Row, standby: bool, polling: str | None) -> Beat:
 
 
 def _versioned(json: bytes, version: bytes) -> bytes:
-    """The object with its version, after whatever else is called so: the last one counts."""
+    """The object with its version, for which the key is reserved."""
     return json[:-1] + (b", " if len(json) > len(b"{}") else b"") + b'"version": ' + version + b"}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, LiteralString
 
 import psycopg
@@ -83,6 +84,10 @@ class Editor:
     def acknowledged(self, version: int) -> bool:
         """Whether all readers have announced that they have seen it."""
         return all(name.startswith(f"hotconfig:{version}:") for name in self.registry())
+
+    def settled(self) -> None:
+        """Wait until all readers have seen what there is, and wait for more."""
+        eventually(partial(self.acknowledged, self.version()))
 
     def terminate(self) -> None:
         """End the sessions of all readers, as a failover or an administrator does."""

@@ -13,7 +13,7 @@ from editing import FOREVER, Editor, eventually
 from feeds import Where
 from hooks import ACKNOWLEDGE, LISTEN, LOOK, Hooks
 
-from hotconfig import Client
+from hotconfig import Client, Snapshot
 from hotconfig._wire import Wire
 
 
@@ -44,6 +44,7 @@ def test_no_moment_loses_an_edit(
 
     if running:
         client.start()
+        editor.settled()
     getattr(hooks, when)[statement] = edit
     if running and statement == LISTEN:
         editor.terminate()
@@ -77,6 +78,21 @@ def test_starts_beside_a_busy_writer_converge(where: Where, connect: Connect) ->
         assert snapshot.ai_infra.llm_max_tokens == editor.ask("SELECT llm_max_tokens FROM config_ai_infra")
 
 
+class Loose(Snapshot):
+    n: int = 0
+
+
+@pytest.mark.parametrize("document", ["{}", '{"n": 7}', '{"n": 7, "{}": {"version": 5}}'])
+def test_a_document_has_its_version(where: Where, editor: Editor, document: str) -> None:
+    """Which is not in what was published."""
+    version = editor.publish("own", document)
+    with Client(where.url, model=Loose, document="own", heartbeat=FOREVER) as client:
+        assert client.current().version == version
+        editor.publish("own", '{"n": 8}')
+        version = editor.publish("own", document)
+        assert client.wait_for(version) == Loose(version=version, n=7 if "7" in document else 0)
+
+
 def test_a_heartbeat_is_one_statement(database: str, statements: list[str]) -> None:
     """When nothing happens the one statement is the look."""
     with Client(database, heartbeat=0.02):
@@ -89,7 +105,7 @@ def test_a_heartbeat_is_one_statement(database: str, statements: list[str]) -> N
 def test_a_change_is_two_statements(client: Client, editor: Editor, statements: list[str]) -> None:
     """The look that brings it, and the acknowledgement, also for a change of another document."""
     client.start()
-    eventually(partial(editor.acknowledged, editor.version()))
+    editor.settled()
     for version in (1, 2, 3):
         statements.clear()
         newest = editor.temperature(version / 10) if version < 3 else editor.publish("talker", "{}")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 import time
-from functools import partial
 
 import pytest
 from editing import FOREVER, Editor, eventually
@@ -44,8 +43,10 @@ def test_listen_and_load_in_one_transaction(client: Client, editor: Editor, hook
         states.append(wire._pgconn.transaction_status)
         editor.temperature(0.25)
 
-    hooks.before[LOOK] = edit
+    hooks.after[LISTEN] = lambda *_: hooks.before.update({LOOK: edit})
     client.start()
+    client.wait_for(until=lambda cfg: cfg.ai_infra.llm_temperature == 0.25)
+    editor.settled()
     hooks.after[LOOK] = edit  # the next one, which the notification causes
     client.wait_for(editor.temperature(0.3))
 
@@ -106,6 +107,7 @@ def test_heartbeat_that_checks_nothing(database: str, editor: Editor, hooks: Hoo
 def test_notification_during_another_statement(client: Client, editor: Editor, hooks: Hooks) -> None:
     """It is read off the socket together with the statement's answer, and counts all the same."""
     client.start()
+    editor.settled()
 
     def edit_and_wait(wire: Wire, _: str) -> None:
         editor.temperature(0.25)
@@ -120,6 +122,7 @@ def test_notification_during_another_statement(client: Client, editor: Editor, h
 def test_notification_during_a_reload_dropped(client: Client, editor: Editor, hooks: Hooks) -> None:
     """One that comes while the document is loaded causes another look."""
     client.start()
+    editor.settled()
     hooks.after[LOOK] = lambda *_: editor.temperature(0.25)
     editor.temperature(0.1)
 
@@ -225,6 +228,7 @@ def test_burst_of_notifications(client: Client, editor: Editor) -> None:
 def test_forged_notifications(client: Client, editor: Editor, statements: list[str]) -> None:
     """Ten thousand of anybody's, long ones and wrong ones: at most 200 looks a second, and nothing is applied."""
     client.start()
+    editor.settled()
     before = client.current()
     statements.clear()
     began = time.monotonic()
@@ -269,6 +273,6 @@ def test_idle_in_transaction(client: Client, editor: Editor) -> None:
     client.start()
     for temperature in (0.1, 0.2):
         client.wait_for(editor.temperature(temperature))
-        eventually(partial(editor.acknowledged, editor.version()))
+        editor.settled()
         # Its name is there a moment before the statement that set it has ended.
         eventually(lambda: sessions() == [("idle", None, None, None)])

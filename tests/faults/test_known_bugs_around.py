@@ -53,7 +53,7 @@ def test_slow_callback_stalls_the_socket(client: Client, editor: Editor) -> None
 
     for temperature in (0.2, 0.3, 0.4):
         client.wait_for(editor.temperature(temperature))
-    eventually(partial(editor.acknowledged, editor.version()))
+    editor.settled()
     go_on.set()
 
 
@@ -169,6 +169,7 @@ def test_channels_that_collide(database: str, editor: Editor, statements: list[s
         Client(database, model=Snapshot, document="talker", schema="team", heartbeat=FOREVER) as lower,
         Client(database, model=Snapshot, document="talker", schema="Team", heartbeat=FOREVER) as upper,
     ):
+        eventually(lambda: sum("pg_listening_channels" in each for each in statements) == 2)
         statements.clear()
         for n in range(5):
             editor.run("SELECT \"Team\".config_publish('talker', jsonb_build_object('n', %s::int))", [n])

@@ -99,6 +99,7 @@ def test_other_channels_cost_nothing(
 ) -> None:
     """Names that only look like hotconfig's wake nobody."""
     client.start()
+    editor.settled()
     stranger = connect(user=role)
     looks.clear()
 
