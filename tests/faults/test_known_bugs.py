@@ -141,6 +141,7 @@ def test_backlog_that_grows(client: Client, editor: Editor, monkeypatch: pytest.
 
     monkeypatch.setattr(Wire, "notified", looked)
     client.start()
+    editor.settled()
 
     editor.run("SELECT pg_notify('hotconfig', i::text) FROM generate_series(1, 10000) AS i")
     client.wait_for(editor.temperature(0.1))
