@@ -121,10 +121,10 @@ def _session(known: Known, stop: Stop, deadline: float) -> Feed:
             deadline = math.inf
             if polling is None and not listening:
                 polling = listen(wire, known.channel)
-                # Planning takes longer than what is planned.
-                for statement in (_prepared(known.schema), ACKNOWLEDGE) if polling is None else ():
-                    wire.prepare(statement, timeout=ANSWER)
                 listening = polling is None
+                # Planning takes longer than what is planned.
+                for statement in (_prepared(known.schema), ACKNOWLEDGE) if listening else ():
+                    wire.prepare(statement, timeout=ANSWER)
                 continue
             if acknowledged != (name := known.application_name):
                 wire.query(ACKNOWLEDGE, name, timeout=ANSWER)
