@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from pydantic import TypeAdapter
 from rich.console import Console
 
 from benchmarks import big, dispatch, fanout, fleet, propagation, read, rest, startup, write
-from benchmarks.measure import Table
+from benchmarks.measure import LeftOut, Table
 from benchmarks.place import Place, place
 from benchmarks.report import Results, machine, show
 from benchmarks.trouble import table as trouble
@@ -42,6 +43,7 @@ def main() -> int:
     if unknown := set(given.subjects).difference((*NAMES, FLEET)):
         parser.error(f"no such subject: {', '.join(sorted(unknown))}; there are {', '.join((*NAMES, FLEET))}")
     wanted = given.subjects or NAMES
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the server and the processes are ended either way
     console = Console(width=None if sys.stdout.isatty() else 120)
     tables, in_trouble = [], None
     with place(given.database) as server:
@@ -51,18 +53,30 @@ def main() -> int:
         for name, run in subjects.items():
             if name in wanted:
                 began = time.monotonic()
-                tables.append(run(server))
+                try:
+                    tables.append(run(server))
+                except LeftOut as left_out:
+                    console.print(f"{name}: left out: {left_out}", style="red")
+                    continue
+                tables[-1].seconds = time.monotonic() - began
                 show(console, tables[-1])
-                console.print(f"({time.monotonic() - began:.0f} s)", highlight=False)
+                save(given.json, Results(on, tables))
     if "trouble" in wanted:
+        began = time.monotonic()
         in_trouble = trouble.run(postgres=given.database, progress=lambda cell: print(cell, file=sys.stderr))
+        in_trouble.seconds = time.monotonic() - began
         trouble.show(console, in_trouble)
-    if given.json is not None:
-        given.json.parent.mkdir(parents=True, exist_ok=True)
-        given.json.write_bytes(TypeAdapter(Results).dump_json(Results(on, tables, in_trouble), indent=1))
+        save(given.json, Results(on, tables, in_trouble))
     missed = [reach for table in tables for reach in table.reaches if not reach.met]
     console.print(f"{sum(len(table.reaches) for table in tables)} to reach, {len(missed)} not reached", highlight=False)
     return 0
+
+
+def save(path: Path | None, results: Results) -> None:
+    """After each subject: what was measured is not lost with the next one."""
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(TypeAdapter(Results).dump_json(results, indent=1))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
-"""Many processes that each follow: `python -m benchmarks.crowd hotconfig|silent|bare|listen COUNT CONNINFO`.
+"""Many processes that each follow: `python -m benchmarks.crowd hotconfig|bare|listen COUNT CONNINFO`.
 
 It forks COUNT processes and prints "ready" when all follow; then, for each version that the last of them has, a line
-with the version and when that was. `listen` is one process that waits on COUNT connections with epoll, and only hears;
-`silent` is hotconfig without its acknowledgement, to see what that costs the others.
+with the version and when that was. `listen` is one process that waits on COUNT connections with epoll, and only hears.
 """
 
 from __future__ import annotations
@@ -19,8 +18,6 @@ import psycopg
 
 import hotconfig
 from benchmarks.follow import load
-from hotconfig._postgres import ACKNOWLEDGE
-from hotconfig._wire import Wire
 from hotconfig.profile import ProfileConfig
 
 HAS = struct.Struct("qq")  # version and nanoseconds; short enough for a pipe to keep whole
@@ -50,10 +47,7 @@ def fork(kind: str, conninfo: str, going: int, coming: int) -> int:
     def has(snapshot: ProfileConfig) -> None:
         os.write(going, HAS.pack(snapshot.version, time.monotonic_ns()))
 
-    if kind in ("hotconfig", "silent"):
-        if kind == "silent":
-            query = Wire.query
-            Wire.query = lambda *asked, **limits: [] if ACKNOWLEDGE in asked else query(*asked, **limits)  # type: ignore[method-assign]
+    if kind == "hotconfig":
         client = hotconfig.Client(conninfo).start()
         client.subscribe(lambda change: has(change.new))
         os.write(going, HAS.pack(0, 0))
@@ -76,7 +70,7 @@ def tell(coming: int, count: int) -> None:
         selector.register(0, selectors.EVENT_READ)
         last = 0
         while True:
-            ready = {key.fd for key, _ in selector.select()}
+            ready = {key.fd for key, _ in selector.select(1.0)}
             if coming in ready:
                 for version, when in HAS.iter_unpack(os.read(coming, 4096 * HAS.size)):
                     having[version] += 1
@@ -85,6 +79,8 @@ def tell(coming: int, count: int) -> None:
                         print(f"{version} {last}" if version else "ready", flush=True)
             elif 0 in ready:
                 return
+            elif os.waitpid(-1, os.WNOHANG) != (0, 0):
+                raise RuntimeError("one of the processes has ended: its errors are above")
 
 
 def listen(count: int, conninfo: str) -> None:

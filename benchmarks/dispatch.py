@@ -38,8 +38,8 @@ def run(_: Place) -> Table:
         if name.startswith("on="):
             table.reaches.append(Reach(name, 2.0, table.median(ours) / table.median(limit)))
     table.notes.append(
-        "Without a filter the loop does nothing but call; hotconfig, for each subscriber, also takes the lock that "
-        "lets another thread take over from one that blocks, which is a floor of its own."
+        "Without a filter the loop does nothing but call; hotconfig, for each subscriber, also compares what it was "
+        "told last, and takes the lock that lets another thread take over from one that blocks."
     )
     return table
 

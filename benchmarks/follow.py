@@ -1,14 +1,17 @@
 """A process that follows a profile: `python -m benchmarks.follow hotconfig|bare CONNINFO`.
 
 It prints "ready", then a line for each version that a callback was called with: the version and time.monotonic_ns().
+For each line that it reads it prints the seconds of processor that its other threads have taken, as JSON.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import threading
 import time
+from collections import defaultdict
 
 import psycopg
 
@@ -25,7 +28,7 @@ def main(kind: str, conninfo: str) -> None:
         with hotconfig.Client(conninfo) as client:
             client.subscribe(lambda change: applied(change.new))
             print("ready", flush=True)
-            sys.stdin.read()
+            answer()
     else:
         threading.Thread(target=end_with_input, daemon=True).start()
         bare(conninfo)
@@ -44,8 +47,18 @@ def bare(conninfo: str) -> None:
 
 
 def end_with_input() -> None:
-    sys.stdin.read()
+    answer()
     os._exit(0)
+
+
+def answer() -> None:
+    """Until the end of the input."""
+    for _ in sys.stdin:
+        spent: dict[str, float] = defaultdict(float)
+        for each in threading.enumerate():
+            if each is not threading.current_thread() and each.ident is not None:
+                spent[each.name] += time.clock_gettime(time.pthread_getcpuclockid(each.ident))
+        print(json.dumps(spent), flush=True)
 
 
 def load(connection: psycopg.Connection) -> hotconfig.ProfileConfig:

@@ -71,6 +71,8 @@ class Table:
     """What the figures do not say by themselves, such as why something is not reached."""
     left_out: list[str] = field(default_factory=list)
     curves: list[Curve] = field(default_factory=list)
+    seconds: float = 0.0
+    """That it took to measure."""
 
     def median(self, name: str) -> float:
         return next(each.median for each in self.figures if each.name == name)

@@ -22,10 +22,10 @@ ABOUT = """\
 
 <!-- `make bench` makes this page: edit benchmarks/ instead. -->
 
-What hotconfig costs, beside the least that it could cost (the limit) and beside others, all in one run in which they
-take turns. Ratios are of medians; they travel to other machines better than times do: `make bench` measures yours.
+What hotconfig costs, beside the least that it could cost (the limit) and beside others that were measured in the same
+run, by turns. Ratios are of medians; they travel to other machines better than times do: `make bench` measures yours.
 
-Measured on: {machine}.
+Measured in {minutes:.1f} minutes on: {machine}.
 """
 DISTRIBUTED = {"propagation", "startup"}  # of which one wants to see more than three figures
 
@@ -34,7 +34,8 @@ def main(path: str) -> None:
     results = TypeAdapter(Results).validate_json(Path(path).read_bytes())
     (DOCS / PLOTS).mkdir(exist_ok=True)
     machine = ", ".join(f"{name} {what}" for name, what in results.machine.items())
-    parts = [ABOUT.format(machine=machine)]
+    seconds = sum(table.seconds for table in results.tables) + (results.trouble.seconds if results.trouble else 0)
+    parts = [ABOUT.format(machine=machine, minutes=seconds / 60)]
     for table in results.tables:
         parts += section(table)
     if results.trouble is not None:
@@ -78,10 +79,10 @@ def row(cells: Iterator[str] | tuple[str, ...]) -> str:
 def plot(name: str, title: str, draw: Callable[[Axes], None]) -> str:
     """The Markdown of a picture that is drawn."""
     path = f"{PLOTS}/{name.replace(',', '').replace(' ', '-')}.png"
-    figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
+    figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
     draw(axes)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
+    figure.legend(loc="outside lower center", fontsize="small")
     figure.savefig(DOCS / path, dpi=110, metadata={"Software": None})
     plt.close(figure)
     return f"![{title}]({path})\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,6 +26,14 @@ class Follower:
         if not line:
             raise RuntimeError(f"a process that follows ended with {self.process.wait(30)}: its errors are above")
         return line.rstrip("\n")
+
+    def spent(self) -> dict[str, float]:
+        """Seconds of processor that its threads have taken, by their names."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        spent: dict[str, float] = json.loads(self.line())
+        return spent
 
     def has(self, version: int) -> int:
         """Wait until it has a version, or a newer one; when it had, in nanoseconds."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import psycopg
 
@@ -15,7 +17,8 @@ from benchmarks.process import Follower, follower
 from benchmarks.stores import STORES, Store
 from hotconfig.profile import ProfileConfig
 
-ROUNDS = 600
+PROCESSES = 5  # of each side, one after the other: two of the same program differ by several per cent
+ROUNDS = 120  # with each
 LIMIT = "bare psycopg: LISTEN, one SELECT, Pydantic"
 OURS = "hotconfig: subscribe()"
 KINDS: dict[str, Kind] = {LIMIT: "limit", OURS: "hotconfig"}
@@ -26,25 +29,40 @@ VERSION = "SELECT version FROM config_state"
 def run(place: Place) -> Table:
     """Each side has a database of its own on the same server, with the same profile, so that one edit wakes one."""
     table = Table("propagation", "a profile of 6 KB is edited by psycopg; until a process has it validated and is told")
+    samples: dict[str, list[float]] = defaultdict(list)
+    spent: dict[str, list[float]] = defaultdict(list)
     with ExitStack() as stack:
-        sides: dict[str, Callable[[], float]] = {}
-        databases = {side: stack.enter_context(place.database(f"propagation_{side}")) for side in ("bare", "hotconfig")}
-        for name, side in ((LIMIT, "bare"), (OURS, "hotconfig")):
-            editor = stack.enter_context(psycopg.connect(databases[side], autocommit=True))
-            following = stack.enter_context(follower(["-m", "benchmarks.follow", side, databases[side]]))
-            sides[name] = _edits(editor, following)
-        with psycopg.connect(databases["bare"]) as connection:
-            profile = document(connection)
+        databases = {
+            name: stack.enter_context(place.database(f"propagation_{side}"))
+            for name, side in ((LIMIT, "bare"), (OURS, "hotconfig"))
+        }
+        editors = {name: stack.enter_context(psycopg.connect(to, autocommit=True)) for name, to in databases.items()}
+        stores: list[Store] = []
         for name, start in STORES:
             try:
-                store = stack.enter_context(start())
+                stores.append(stack.enter_context(start()))
             except LeftOut as left_out:
                 table.left_out.append(f"{name}: {left_out}")
-                continue
-            sides[store.name] = _puts(store, stack.enter_context(follower(store.reader)), profile)
-        samples = by_turns(sides, ROUNDS, warm_up=ROUNDS // 10)
+        profile, versions = document(editors[LIMIT]), itertools.count(1)
+        for _ in range(PROCESSES):
+            with ExitStack() as processes:
+                following = {
+                    LIMIT: processes.enter_context(follower(["-m", "benchmarks.follow", "bare", databases[LIMIT]])),
+                    OURS: processes.enter_context(follower(["-m", "benchmarks.follow", "hotconfig", databases[OURS]])),
+                }
+                sides = {name: _edits(editors[name], each) for name, each in following.items()}
+                for store in stores:
+                    sides[store.name] = _puts(store, processes.enter_context(follower(store.reader)), profile, versions)
+                by_turns(sides, ROUNDS // 10)  # to warm up
+                before = {name: _spent(editors[name], each) for name, each in following.items()}
+                for name, taken in by_turns(sides, ROUNDS).items():
+                    samples[name] += taken
+                for name, each in following.items():
+                    for what, seconds in _spent(editors[name], each).items():
+                        spent[f"processor, {name}: {what}"].append((seconds - before[name][what]) / ROUNDS)
     for name, taken in samples.items():
         table.figures.append(figure(name, KINDS.get(name, "peer"), "ms", taken, limit=samples[LIMIT]))
+    table.figures += [figure(name, "beside", "us", taken) for name, taken in spent.items()]
     ours = table.median(OURS)
     table.reaches = [
         Reach("to the limit, median", 1.15, ours / table.median(LIMIT)),
@@ -80,9 +98,7 @@ def _edits(editor: psycopg.Connection, following: Follower) -> Callable[[], floa
     return sample
 
 
-def _puts(store: Store, following: Follower, profile: ProfileConfig) -> Callable[[], float]:
-    versions = itertools.count(1)
-
+def _puts(store: Store, following: Follower, profile: ProfileConfig, versions: Iterator[int]) -> Callable[[], float]:
     def sample() -> float:
         version = next(versions)
         text = profile.model_copy(update={"version": version}).model_dump_json()
@@ -91,3 +107,14 @@ def _puts(store: Store, following: Follower, profile: ProfileConfig) -> Callable
         return (following.has(version) - began) / 1e9
 
     return sample
+
+
+def _spent(editor: psycopg.Connection, following: Follower) -> dict[str, float]:
+    """Seconds of processor that its threads have taken, and its session if the server is on this machine."""
+    spent = following.spent()
+    sessions = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    for (pid,) in editor.execute(sessions):
+        path = Path(f"/proc/{pid}/schedstat")
+        if path.exists():
+            spent["its session"] = int(path.read_text("ascii").split()[0]) / 1e9
+    return spent

@@ -66,7 +66,10 @@ def reached(table: Table) -> Iterator[str]:
     for each in table.reaches:
         verdict = "reached" if each.met else "NOT reached"
         unit = f" {each.unit}" if each.unit else "x"
-        yield f"{each.what}: at most {number(each.at_most)}{unit}, measured {number(each.measured)}{unit}: {verdict}"
+        measured = number(each.measured)
+        if measured == number(each.at_most):
+            measured = f"{each.measured:.5g}"
+        yield f"{each.what}: at most {number(each.at_most)}{unit}, measured {measured}{unit}: {verdict}"
 
 
 def show(console: Console, table: Table) -> None:

@@ -57,7 +57,7 @@ def run(place: Place) -> Table:
         Figure("statements a minute", "hotconfig", "", statements * 60 / SECONDS),
         Figure("processor time an hour", "hotconfig", "s", cpu / SECONDS * 3600),
         Figure("of a core", "hotconfig", "%", core),
-        Figure("memory of the bare imports", "limit", "MB", bare / 1000),
+        Figure("memory of the bare imports, with what a model is made of", "limit", "MB", bare / 1000),
         Figure("memory over that", "hotconfig", "MB", more),
     ]
     table.reaches = [

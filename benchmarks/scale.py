@@ -42,10 +42,10 @@ BREAKS = """\
    and only those who follow it read.
 2. **Their processors at rest**, which is heartbeats: a client's `heartbeat=` is what an edit may be late when a hint is
    lost, and nothing else; a minute will do.
-3. **A reconnect storm** when a server dies: clients come back after a random pause that doubles up to 30 s, each to any
-   of the servers. They stay there: a server that was started again has none until another one loses its own, so that
-   after all were restarted one may have most of them. Before a restart, `nats-server --signal ldm` lets clients go a
-   few at a time.
+3. **A reconnect storm** when a server dies: clients come back after a random pause, at first of 0.1 to 0.2 s and
+   at last of 5 to 10 s, each to any of the servers. They stay there: a server that was started again has none until
+   another one loses its own, so that after all were restarted one may have most of them. Before a restart,
+   `nats-server --signal ldm` lets clients go a few at a time.
 4. **The line between regions**: one stream in one region, a mirror of it in each other one, and the processes connect
    to the servers of their own region. Then a document crosses the line once for each region. Where a region has to
    start while the line is cut: [PostgreSQL's replication](howto/regions.md), and a relay there.

@@ -74,6 +74,7 @@ def _by_history(place: Place) -> Iterator[tuple[int, psycopg.Connection]]:
             if size > before:
                 psycopg.ClientCursor(editor).execute(PAST, {"rows": size - before})
                 editor.execute("VACUUM ANALYZE config_history")
+                editor.execute("CHECKPOINT")  # else it would write back all of this while the edits are timed
             before = size
             yield size, editor
 

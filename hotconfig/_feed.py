@@ -25,7 +25,7 @@ logger = logging.getLogger("hotconfig")
 
 ANSWER = 5.0  # seconds that a question may go without an answer, or an answer without more of it
 LOOK_PAUSE = 0.005  # seconds between looks that find nothing new: a flood of forged notifications costs 200 a second
-SHORTEST, LONGEST = 0.1, 30.0  # seconds: first and last bound of the random pause before the next connect
+FIRST, GROWTH, LONGEST = 0.2, 8.0, 5.0  # seconds: the pause before the next connect, at first and at last, at most
 STABLE = 30.0  # seconds of a connection's life after which the back-off begins anew
 
 # Neither holds a descriptor of its own, which a fork would share.
@@ -139,7 +139,7 @@ def follow(  # noqa: PLR0917  # all of them are what a feed is made of
         explain: such an error as one of hotconfig's.
         stop: ends it.
         timeout: seconds.
-        longest: bound of the random pause, in seconds.
+        longest: seconds of a pause, at most; a part of it, up to half, is left out by chance.
     """
     failures = 0
     deadline = time.monotonic() + timeout
@@ -159,7 +159,7 @@ def follow(  # noqa: PLR0917  # all of them are what a feed is made of
             failures = 0
         link.connected = math.inf
         yield Down(down)
-        stop.wait(random.uniform(0, min(longest, SHORTEST * 2**failures)))
+        stop.wait(min(longest, FIRST * GROWTH**failures) * random.uniform(0.5, 1))
         failures = min(failures + 1, 16)
 
 

@@ -34,13 +34,14 @@ VERSION, TOKEN = "Hotconfig-Version", "Hotconfig-Token"
 AFTER, CHANGED = "Hotconfig-After", "Hotconfig-Changed"
 TOO_LARGE = "Hotconfig-Too-Large"
 SILENT = 35.0  # seconds without a relay, after which the state of a client is stale
+PAUSE = 10.0  # seconds before the next connect, at most: there may be very many of us
 BEHIND = 0.005, 0.02, 0.1  # seconds to wait for a replica that is behind, before the leader is asked
 
 
 def feed(document: str, stop: Stop, *, address: Address, schema: str, heartbeat: float, timeout: float) -> Feed:
     """Follow one document. The first item comes within `timeout` seconds, whatever it is."""
     known = Known(document, address, bucket_of(address, schema), key_of(document), heartbeat)
-    return follow(known, partial(_session, known, stop), partial(_explain, known), stop, timeout)
+    return follow(known, partial(_session, known, stop), partial(_explain, known), stop, timeout, PAUSE)
 
 
 @dataclass(slots=True)

@@ -46,9 +46,9 @@ ROWS: dict[str, Row] = {
         trials=5,
         tolerance=TICK,
     ),
-    "told": Row("a drop, and the server answers at once: logged or raised", link_rows.told),
-    "failing": Row("requests in 5 s that are answered with an error", link_rows.failing, lasts=40),
-    "refused": Row("attempts in 5 s to connect, all refused", link_rows.refused, lasts=25),
+    "told": Row("a drop, and the server answers at once: errors logged or raised", link_rows.told),
+    "failing": Row("requests in 5 s that are answered with an error", link_rows.failing, lasts=80, trials=3),
+    "refused": Row("attempts in 5 s to connect, all refused", link_rows.refused, lasts=50, trials=3),
     "forked": Row("a forked child sees later changes", application_rows.forked, lasts=20, tolerance=TICK),
     "slow_read": Row(
         "a listener sleeps 3 s: the next change is read after", application_rows.slow_read, tolerance=TICK

@@ -13,7 +13,7 @@ from typing import Protocol
 from benchmarks.trouble.link import HOST, Address
 
 HEARTBEAT = 15.0
-"""Seconds between two comments on a stream on which nothing happens: no vendor's server sends them more often."""
+"""Seconds between two comments on a stream on which nothing happens."""
 
 
 @dataclass(frozen=True, slots=True)

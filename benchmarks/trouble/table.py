@@ -38,8 +38,9 @@ ABOUT = (
     "How a client behaves when something goes wrong. hotconfig reads a real PostgreSQL; every other column is the "
     "client side only, against a stub server of ours that speaks its vendor's protocol, and says nothing of the "
     "vendor's service. Each client is used as its documentation recommends for a server-side process, streaming where "
-    "it can stream, with its default intervals and time-outs. Each cell is a fresh process; where there is a range, it "
-    "is that of several trials, beside their median. The error is HTTP's 503; PostgreSQL refuses the connection."
+    "it can stream, with its default intervals and time-outs. Each cell is a fresh process; several are measured at a "
+    "time, most of which wait. Where there is a range, it is that of several trials, beside their median. The error is "
+    "HTTP's 503; PostgreSQL refuses the connection."
 )
 BESIDES = (
     "What the others do besides, and hotconfig does not: LaunchDarkly, Unleash, GrowthBook and Flagsmith target values "
@@ -96,6 +97,8 @@ class Trouble:
     columns: dict[str, str] = field(default_factory=dict)
     """The titles of the products, and their versions."""
     how: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+    """That it took to measure."""
     lines: list[Line] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 
@@ -229,9 +232,9 @@ def notes(trouble: Trouble) -> Iterator[str]:
     if compared:
         best = {title: sum(line.best_of(title) is True for line in compared) for title in trouble.columns}
         yield (
-            "Nobody can be best in all rows, since some pull against each other: who asks a server that refuses it "
-            "more often is sooner back and more of a burden, and who asks a silent link more often notices sooner and "
-            f"costs more at rest. Best or equal are, in so many rows: {', '.join(f'{t} {n}' for t, n in best.items())}."
+            "Nobody is best in all rows, and some pull against each other: who asks a silent link every second notices "
+            "sooner and costs more at rest; who asks a server that refuses it without a pause is back at once, and a "
+            f"burden. Best or equal are, in so many rows: {', '.join(f'{t} {n}' for t, n in best.items())}."
         )
     for text in trouble.left_out:
         yield f"left out: {text}"

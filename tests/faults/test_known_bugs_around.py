@@ -6,7 +6,6 @@ import logging
 import math
 import multiprocessing
 import os
-import random
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -19,6 +18,7 @@ from psycopg.sql import SQL, Identifier
 from servers import TEMPLATE, Server, running
 
 from hotconfig import Change, Client, Snapshot, _feed, migrations
+from hotconfig._feed import LOOK_PAUSE, Stop
 
 
 def test_transaction_pooler_swallows_listen(pooler: Callable[[str], str], editor: Editor) -> None:
@@ -132,32 +132,36 @@ def test_fork_child_has_no_thread(client: Client, editor: Editor) -> None:
 
 
 def test_dead_connection_retried_hot(database: str, editor: Editor, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bound of the random wait doubles from 0.1 s to 30 s, and begins anew after a stable connection."""
+    """The pause is half to all of 0.2 s, 1.6 s, then of 5 s, and begins anew after a stable connection."""
     where = database
-    bounds: list[float] = []
-    uniform = random.uniform
+    pauses: list[float] = []
+    wait = Stop.wait
 
-    def longest(low: float, high: float) -> float:
-        if low == 0:
-            bounds.append(high)
-            return 0
-        return uniform(low, high)
+    def noted(stop: Stop, timeout: float) -> bool:
+        if timeout == LOOK_PAUSE:
+            return wait(stop, timeout)
+        pauses.append(timeout)
+        return wait(stop, 0)
 
-    monkeypatch.setattr(random, "uniform", longest)
+    monkeypatch.setattr(Stop, "wait", noted)
     monkeypatch.setattr(_feed, "STABLE", math.inf)
     with Client(lambda: where, heartbeat=FOREVER) as client:
         where = "postgresql://127.0.0.1:1/nowhere"
         editor.terminate()
-        eventually(lambda: len(bounds) >= 12)
-        assert bounds[:12] == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30, 30, 30]
+        eventually(lambda: len(pauses) >= 102)
+        first, second, *others = pauses
+        assert 0.1 <= first <= 0.2
+        assert 0.8 <= second <= 1.6
+        assert all(2.5 <= pause <= 5 for pause in others)
+        assert len(set(others)) > 90
         where = database
         eventually(lambda: client.status().healthy)
 
         monkeypatch.setattr(_feed, "STABLE", 0.0)
-        bounds.clear()
+        pauses.clear()
         editor.terminate()
-        eventually(lambda: bounds)
-        assert bounds[0] == 0.1
+        eventually(lambda: pauses)
+        assert pauses[0] <= 0.2
 
 
 def test_channels_that_collide(database: str, editor: Editor, statements: list[str]) -> None:
