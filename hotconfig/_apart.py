@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextvars
+import ipaddress
+import socket
 import threading
 import time
 from collections.abc import Callable, Hashable
@@ -59,3 +61,24 @@ def _begin(function: Callable[..., T], args: tuple[Hashable, ...]) -> tuple[thre
     thread = threading.Thread(target=contextvars.copy_context().run, args=(run,), name="hotconfig-apart", daemon=True)
     thread.start()
     return thread, future
+
+
+def addresses(host: str, apart: Apart, *, stop: Stop, timeout: float) -> list[str]:
+    """Where a host is, in the resolver's order; an address is there itself.
+
+    Raises:
+        Lost: what the resolver said, or that it said nothing within `timeout` seconds.
+        Stopped: `stop` was set meanwhile.
+    """
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        pass
+    else:
+        return [host]
+    try:
+        found = apart(socket.getaddrinfo, host, None, 0, socket.SOCK_STREAM, stop=stop, timeout=timeout)
+    except (Lost, OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise Lost(f'could not translate host name "{host}" to address: {reason}') from None
+    return list(dict.fromkeys(str(each[4][0]) for each in found))

@@ -58,7 +58,10 @@ class Bucket(Link):
     def __init__(self, name: str, stop: Stop) -> None:
         super().__init__(name, stop)
         self.hint: Mapping[str, str] = {}  # the headers of the last one
+        self.deaf: str | None = None  # why no hint comes
         self._stream = f"KV_{name}"
+        self._hints = ""  # the subject that they come on
+        self._largest = math.inf  # bytes of a value, where whoever made the bucket says so
         self._news = asyncio.Event()
         self._asked = 0
         self._answers: asyncio.Queue[Msg] = asyncio.Queue()
@@ -71,7 +74,7 @@ class Bucket(Link):
     @property
     def max_payload(self) -> int:
         """Bytes that a message may have, its headers included."""
-        return self._connection.max_payload
+        return int(min(self._connection.max_payload, self._largest))
 
     # ---- read
 
@@ -80,7 +83,8 @@ class Bucket(Link):
 
         Args:
             keys: of the documents, or of what else there is.
-            timeout: seconds that may pass without more of the answer, here and elsewhere in what is asked.
+            timeout: seconds that may pass without more of the answer, here and elsewhere in what is asked; hints count
+                for nothing.
             until: when it is to be complete, on the monotonic clock.
 
         Raises:
@@ -137,14 +141,22 @@ class Bucket(Link):
             revision = headers.get(REVISION, "")
             self.hint = headers if revision.isdecimal() and len(revision) <= LONGEST else {}
             self._news.set()
+            self._loop.selector.disregard()
 
         async def asked(message: Msg) -> None:
+            self._loop.selector.disregard()
             if message.reply:
                 await message.respond(answer().encode())
 
-        await self._connection.subscribe(f"hotconfig.{self.name}.{key}", cb=hinted)
+        self._hints = f"hotconfig.{self.name}.{key}"
+        await self._connection.subscribe(self._hints, cb=hinted)
         await self._connection.subscribe(f"hotconfig.{self.name}.fleet", cb=asked)
         await self._connection.flush()
+
+    async def _failed(self, error: Exception) -> None:
+        await super()._failed(error)
+        if self._hints and f'subscription to "{self._hints}"'.lower() in str(error).lower():
+            self.deaf = f"this user may not subscribe to {self._hints}"
 
     def heard(self, timeout: float) -> bool:
         """Whether there is a hint, waiting at most `timeout` seconds for one. Raises Lost, Stopped."""
@@ -191,7 +203,7 @@ class Bucket(Link):
         streams = self._connection.jsm()
         republish = api.RePublish(src=self._subject(">"), dest=f"hotconfig.{self.name}.>", headers_only=True)
         try:
-            there = (await streams.stream_info(self._stream)).config
+            info = await streams.stream_info(self._stream)
         except NotFoundError:
             config = api.KeyValueConfig(self.name, "hotconfig", direct=True, republish=republish)
             for number in [replicas] if replicas else [3, 1]:  # three where there is a cluster
@@ -203,9 +215,17 @@ class Bucket(Link):
                 else:
                     break
             return
-        # It may have been made when there were fewer servers, or not all of them were up.
-        had = there.num_replicas or 1
-        for number in [replicas] if replicas else [max(3, had), had]:
+        there, had = info.config, info.config.num_replicas or 1
+        self._largest = there.max_msg_size if there.max_msg_size and there.max_msg_size > 0 else math.inf
+        if info.cluster is None or info.cluster.name is None:
+            # A server alone takes any number, and has no bucket of several when it starts again.
+            if replicas and replicas > 1:
+                raise Unanswered(f"{replicas} replicas need a cluster, and this server is alone")
+            numbers = [1]
+        else:
+            # It may have been made when there were fewer servers, or not all of them were up.
+            numbers = [replicas] if replicas else [max(3, had), had]
+        for number in numbers:
             wanted = there.evolve(allow_direct=True, republish=republish, num_replicas=number)
             if wanted == there:
                 break

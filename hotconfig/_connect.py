@@ -5,13 +5,11 @@ libpq's own loop over hosts has no time-out when it does not block, and its look
 
 from __future__ import annotations
 
-import ipaddress
 import random
-import socket
 import time
 from collections.abc import Mapping
 
-from hotconfig._apart import Apart
+from hotconfig._apart import Apart, addresses
 from hotconfig._feed import Lost, Stop
 from hotconfig._refusal import unavailable
 from hotconfig._wire import Wire
@@ -52,14 +50,14 @@ def connect(
             share = _left(deadline) / (len(hosts) - i)
             until = time.monotonic() + min(per_host, share)
             try:
-                addresses = _addresses(host, apart, stop, until)
+                found = _addresses(host, apart, stop, until)
             except Lost as error:
                 errors.append(str(error))
                 continue
-            for j, address in enumerate(addresses):
+            for j, address in enumerate(found):
                 wanted = {**DEFAULTS, **params, **host, **address, "application_name": application_name}
                 try:
-                    wire = Wire.connect(wanted, stop, timeout=_left(until) / (len(addresses) - j))
+                    wire = Wire.connect(wanted, stop, timeout=_left(until) / (len(found) - j))
                 except Lost as error:
                     errors.append(str(error).strip())
                     continue
@@ -112,22 +110,9 @@ def _hosts(params: Mapping[str, str]) -> list[Params]:
 def _addresses(host: Params, apart: Apart, stop: Stop, deadline: float) -> list[Params]:
     """The addresses of a host that is given by its name; of any other nothing is to be found out."""
     name = host.get("host", "")
-    if not name or name.startswith(("/", "@")) or "hostaddr" in host or _is_address(name):
+    if not name or name.startswith(("/", "@")) or "hostaddr" in host:
         return [{}]
-    try:
-        found = apart(socket.getaddrinfo, name, None, 0, socket.SOCK_STREAM, stop=stop, timeout=_left(deadline))
-    except (Lost, OSError, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise Lost(f'could not translate host name "{name}" to address: {reason}') from None
-    return [{"hostaddr": address} for address in dict.fromkeys(str(each[4][0]) for each in found)]
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
+    return [{"hostaddr": address} for address in addresses(name, apart, stop=stop, timeout=_left(deadline))]
 
 
 def _connect_timeout(params: Mapping[str, str]) -> float | None:

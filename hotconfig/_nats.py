@@ -3,9 +3,10 @@
     connect -> subscribe -> look -> live -> (any error or deadline) -> back off -> connect ...
 
 The bucket has a key for each document, and `state`, which a relay puts last. State at version N says that every
-document is there as of N, or newer. It also names the documents that changed since the state before, if the relay knows
-that; else whoever follows one reads it again. One message answers for several keys at one point in time, and so do they
-here: state and document belong together.
+document is there as of N, or newer; or, until the next heartbeat of a relay, of a past that a database has lost. It
+also names the documents that changed since the state before, if the relay knows that; else whoever follows one reads it
+again. One message answers for several keys at one point in time, and so do they here: state and document belong
+together.
 
 A third key, `alive`, is put by every relay at every heartbeat: one that stays as it is says that no relay runs, which
 nobody else would tell, since the bucket answers all the same.
@@ -21,9 +22,10 @@ import math
 import random
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
+from hotconfig._apart import Apart
 from hotconfig._bucket import ABSENT, REVISION, Bucket, Entry
 from hotconfig._feed import LOOK_PAUSE, Beat, Down, Feed, Item, Lost, Published, Stop, follow, member, remaining
 from hotconfig._nats_address import LONGEST, Address, bucket_of, key_of
@@ -62,6 +64,7 @@ class Known:
     asked: bool = False
     rejected: bool = False
     connected: float = math.inf  # since when, on the monotonic clock
+    apart: Apart = field(default_factory=Apart)
 
     @property
     def entry(self) -> str:
@@ -88,12 +91,14 @@ def _next_step(what: str) -> str:
 NEXT_STEPS = (
     ("bucket", "start `hotconfig relay --to` with this address, or correct the bucket in it"),
     ("no relay", "look why `hotconfig relay` does not run, or what it says"),
+    ("credentials file", "write it anew, as `nsc generate creds` does"),
     ("uthoriz", "check the user, token or credentials in the address"),
     ("ermission", "let this user subscribe and publish what docs/howto/fan-out.md lists"),
     ("TLS", "write nats://, or have the server offer TLS"),
     ("ertificate", "check tls_ca, and the server's certificate"),
     ("green threads", "connect to PostgreSQL where gevent has patched the threads"),
     ("or later is needed", "use a newer server"),
+    ("need a cluster", "leave --replicas out, or relay to a cluster"),
 )
 
 
@@ -101,9 +106,9 @@ def _session(known: Known, stop: Stop, deadline: float) -> Feed:
     """One connection's life; any error leaves it."""
     if len(known.key) > LONGEST:
         raise Unavailable(f"the name of document {known.document[:20]!r}... is too long for NATS. Next: rename it.")
-    bucket = Bucket.connect(
-        known.address, known.bucket, stop, member=f"hotconfig:{member()}:{known.document}", timeout=remaining(deadline)
-    )
+    name = f"hotconfig:{member()}:{known.document}"
+    timeout = remaining(deadline)
+    bucket = Bucket.connect(known.address, known.bucket, known.apart, stop, member=name, timeout=timeout)
     try:
         bucket.listen(STATE, lambda: known.entry, timeout=remaining(deadline))
         known.connected = time.monotonic()
@@ -143,7 +148,7 @@ def _look(bucket: Bucket, known: Known, stop: Stop, deadline: float, *, heard: b
         known.version = max(version, known.document_version or 0)
         if ALIVE in keys and silent > SILENT:
             return Down(unavailable(known.address, f"no relay has put anything there for {silent:.0f} s"))
-        return Beat(version=known.version, rewound=rewound)
+        return Beat(version=known.version, polling=bucket.deaf, rewound=rewound)
     if TOO_LARGE in entry.headers:
         known.asked = False  # so that the next look asks for it again
         raise Unavailable(
@@ -156,6 +161,7 @@ def _look(bucket: Bucket, known: Known, stop: Stop, deadline: float, *, heard: b
     known.version = max(version, known.document_version or 0)
     return Published(
         version=known.version,
+        polling=bucket.deaf,
         rewound=rewound,
         document_version=known.document_version,
         json=entry.payload or None,

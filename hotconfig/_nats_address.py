@@ -58,8 +58,10 @@ def parse(conninfo: str) -> Address:
     base, _, query = rest.partition("?")
     authority, _, bucket = base.partition("/")
     login, at, hosts = authority.rpartition("@")
-    if "@" in login or "@" in bucket:
-        raise ValueError(f"the URL has an @ where none can be: in user and password it is written %40; {_EXAMPLE}")
+    if "@" in login or "@" in bucket or "@" in query.partition("=")[0]:
+        raise ValueError(
+            f"the URL has an @ where none can be: in user and password it is written %40, and ? as %3F; {_EXAMPLE}"
+        )
     bucket = bucket.rstrip("/") or BUCKET
     if not re.fullmatch(r"[A-Za-z0-9_-]+", bucket):
         raise ValueError(f"a bucket's name is letters, digits, - and _; {_EXAMPLE}")
@@ -103,7 +105,8 @@ def key_of(document: str) -> str:
 def document_of(key: str) -> str:
     """The document of such a key; of one that is none, a name that has another key."""
     escaped = key.removeprefix("document.").encode()
-    return re.sub(rb"=([0-9A-F]{2})", lambda found: bytes([int(found[1], 16)]), escaped).decode(errors="replace")
+    name = re.sub(rb"=([0-9A-F]{2})", lambda found: bytes([int(found[1], 16)]), escaped).decode(errors="replace")
+    return name.replace("\0", "\ufffd")  # which PostgreSQL does not take
 
 
 def _escaped(text: str, mark: str, also: str) -> str:

@@ -21,6 +21,7 @@ from selectors import SelectorKey
 from typing import Any, Self, TypeVar
 
 from hotconfig import _fork
+from hotconfig._apart import Apart, addresses
 from hotconfig._feed import Lost, Selector, Stop, Stopped
 from hotconfig._nats_address import Address
 from hotconfig.errors import MissingExtra
@@ -59,13 +60,17 @@ class Watched(Selector):  # type: ignore[misc, valid-type]  # whichever it is
     def __init__(self) -> None:
         super().__init__()
         self.sockets: set[int] = set()
-        self.moved = -math.inf
+        self.moved = self._before = -math.inf
 
     def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
         ready: list[tuple[SelectorKey, int]] = super().select(timeout)
         if any(key.fd in self.sockets for key, _ in ready):
-            self.moved = time.monotonic()
+            self._before, self.moved = self.moved, time.monotonic()
         return ready
+
+    def disregard(self) -> None:
+        """What came last belongs to no answer."""
+        self.moved = self._before
 
 
 class Loop(asyncio.SelectorEventLoop):
@@ -99,13 +104,14 @@ class Link:
         self._over: asyncio.Future[None] = self._loop.create_future()  # stopped, or the connection is gone
         self._loop.add_reader(stop.fileno(), self._end)
         self._error: Exception | None = None
+        self._forbidden: Exception | None = None  # which ends no connection: what is forbidden just does not happen
         self._connection = Connection()
 
     # ---- connect, close
 
     @classmethod
-    def connect(cls, address: Address, name: str, stop: Stop, *, member: str, timeout: float) -> Self:
-        """Connect to one of the servers, each within its share of `timeout` seconds.
+    def connect(cls, address: Address, name: str, apart: Apart, stop: Stop, *, member: str, timeout: float) -> Self:
+        """Connect to one of the servers, each of its addresses within its share of `timeout` seconds.
 
         Raises:
             Lost: what each answered.
@@ -118,25 +124,32 @@ class Link:
         errors: list[str] = []
         # In any order, so that many clients spread over the servers.
         for i, (host, port) in enumerate(random.sample(address.servers, len(address.servers))):
-            link = cls(name, stop)
+            until = time.monotonic() + max(0.0, deadline - time.monotonic()) / (len(address.servers) - i)
             try:
-                left = max(0.0, deadline - time.monotonic()) / (len(address.servers) - i)
-                link._run(link._connect(address, host, port, member), left, time.monotonic() + left)
+                found = addresses(host, apart, stop=stop, timeout=until - time.monotonic())
             except Lost as error:
-                errors.append(f"{host}:{port}: {link._error or error}")
-                link.close()
-            except BaseException:
-                link.close()
-                raise
-            else:
-                return link
-        raise Unanswered("; ".join(errors))
+                errors.append(str(error))
+                continue
+            for j, at in enumerate(found):
+                link = cls(name, stop)
+                try:
+                    left = max(0.0, until - time.monotonic()) / (len(found) - j)
+                    link._run(link._connect(address, host, at, port, member), left, time.monotonic() + left)
+                except Lost as error:
+                    errors.append(f"{host}:{port}: {link._error or error}")
+                    link.close()
+                except BaseException:
+                    link.close()
+                    raise
+                else:
+                    return link
+        raise Unanswered("; ".join(dict.fromkeys(errors)))
 
-    async def _connect(self, address: Address, host: str, port: int, member: str) -> None:
+    async def _connect(self, address: Address, host: str, at: str, port: int, member: str) -> None:
         # What credentials sign is sent only where a token is asked for too, which checks that nobody else hears it.
         token = "" if address.credentials and address.tls else address.token
-        await self._connection.connect(
-            f"nats://{f'[{host}]' if ':' in host else host}:{port}",
+        connecting = self._connection.connect(
+            f"nats://{f'[{at}]' if ':' in at else at}:{port}",
             name=member,
             allow_reconnect=False,
             max_reconnect_attempts=1,
@@ -149,8 +162,16 @@ class Link:
             token=self._secret(address, token),
             user_credentials=address.credentials,
             tls=_tls(address),
-            tls_hostname=host if address.tls else None,
+            tls_hostname=host,
         )
+        try:
+            await connecting
+        except (OSError, Unanswered, nats.errors.Error):
+            raise
+        except Exception as error:
+            if address.credentials is None:
+                raise
+            raise Unanswered(f"the credentials file cannot be used: {type(error).__name__}") from error
         if address.tls:
             self._check_encrypted()
         version = self._connection.connected_server_version
@@ -224,7 +245,7 @@ class Link:
         if task.cancelled() or not task.done():
             if self._over.done():
                 raise Unanswered(str(self._error or "the server closed the connection"))
-            raise Silent(f"no answer within {seconds:g} s")
+            raise Silent(f"no answer within {seconds:g} s{f': {self._forbidden}' if self._forbidden else ''}")
         try:
             return task.result()
         except (OSError, ValueError, nats.errors.Error) as error:
@@ -251,7 +272,10 @@ class Link:
         self._finish()
 
     async def _failed(self, error: Exception) -> None:
-        self._error = error
+        if "permissions violation" in str(error).lower():
+            self._forbidden = error
+        else:
+            self._error = error
 
 
 def _tls(address: Address) -> ssl.SSLContext | None:

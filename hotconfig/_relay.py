@@ -75,6 +75,8 @@ class Relay:
     documents: int = 0
     too_large: set[str] = field(default_factory=set)
     """Documents of which the bucket has no more than their size."""
+    unfit: set[str] = field(default_factory=set)
+    """Documents of which it has nothing: their names are too long for keys."""
     heard: float = -math.inf
     """When both answered, on the monotonic clock."""
     error: HotConfigError | None = None
@@ -87,7 +89,7 @@ class Relay:
         return as_application_name(entry)
 
     def run(self, stop: Stop) -> Iterator[HotConfigError | None]:
-        """Relay until `stop` is set. Yields what hinders, and None when it is over and after each version."""
+        """Relay until `stop` is set. Yields what hinders, and None whenever all is relayed."""
         session, explain = partial(_session, self, stop), partial(_explain, self)
         for item in follow(self, session, explain, stop, math.inf, PAUSE):
             self.error = None if isinstance(item, Beat) else item.error
@@ -117,8 +119,6 @@ class _Session:
     """What was announced last by us, or needed no announcement."""
     unannounced: set[str] = field(default_factory=set)
     """Keys of documents that were put since."""
-    unfit: set[str] = field(default_factory=set)
-    """Documents that the log has named since their names are no keys."""
     alive: float = -math.inf
     """When we said last that a relay runs, on the monotonic clock."""
 
@@ -137,16 +137,12 @@ class _Session:
         states = [row for row in rows if row.name is None]
         if not states:
             raise Refused("", "config_state is empty")
-        return states[0], [row for row in rows if row.name is not None and self._fits(row.name)]
-
-    def _fits(self, name: str) -> bool:
-        """Whether there can be such a key: one name that is too long must not hold up all others."""
-        if len(key_of(name)) <= LONGEST:
-            return True
-        if name not in self.unfit:
+        # A name for which there is no key must not hold up all others.
+        unfit = {row.name for row in rows if row.name is not None and len(key_of(row.name)) > LONGEST}
+        for name in unfit - self.relay.unfit:
             logger.error("document %r... is not relayed: its name is too long for NATS", name[:20])
-            self.unfit.add(name)
-        return False
+        self.relay.unfit |= unfit
+        return states[0], [row for row in rows if row.name is not None and row.name not in unfit]
 
     def bring(self, names: Sequence[str]) -> None:
         """Put these documents as they are now, until the bucket has each of them, or a newer one."""
@@ -183,7 +179,8 @@ class _Session:
             return Put(key, ABSENT.headers, b"", revision)
         headers, payload = {VERSION: row.version, TOKEN: row.token}, row.json or b""
         if len(payload) + OVERHEAD > self.bucket.max_payload:
-            logger.error("document %r has %d bytes: raise max_payload of the NATS servers", name, len(payload))
+            what = "raise max_payload of the NATS servers, or the largest value of the bucket"
+            logger.error("document %r has %d bytes: %s", name, len(payload), what)
             headers, payload = headers | {TOO_LARGE: str(len(payload))}, b""
         return Put(key, headers, payload, revision)
 
@@ -223,7 +220,8 @@ class _Session:
 def _session(relay: Relay, stop: Stop, deadline: float) -> Feed:
     """One life of both connections; any error leaves it."""
     name = bucket_of(relay.address, relay.schema)
-    bucket = Bucket.connect(relay.address, name, stop, member=f"hotconfig:{member()}:{RELAY}", timeout=ANSWER)
+    member_ = f"hotconfig:{member()}:{RELAY}"
+    bucket = Bucket.connect(relay.address, name, relay.apart, stop, member=member_, timeout=ANSWER)
     try:
         bucket.make(relay.replicas, timeout=LEADER)
         wire, standby = connect(relay.target, relay.application_name, relay.apart, stop, deadline)

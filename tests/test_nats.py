@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import os
 import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import nats_servers
 import pytest
 import uvloop
+from bounds import HEARTBEAT, SILENT, Within
 from editing import FOREVER, Editor, eventually, threads
 from feeds import Relayed
+from nats.aio.client import Client as Connection
 from nats.js import JetStreamContext
-from nats.js.api import ConsumerInfo
+from nats.js.api import ConsumerInfo, KeyValueConfig
 from nats_servers import Nats
 from relays import Running
 
 from hotconfig import Client, Snapshot, Unavailable, migrations
+from hotconfig._apart import Apart
 from hotconfig._bucket import Bucket, Entry
 from hotconfig._feed import Stop
 from hotconfig._health import health
@@ -116,10 +126,75 @@ def test_entries_that_come_early(bucket: Relayed, monkeypatch: pytest.MonkeyPatc
     address = parse(bucket.url)
     with (
         closing(Stop()) as stop,
-        closing(Bucket.connect(address, bucket.bucket, stop, member="test", timeout=20)) as link,
+        closing(Bucket.connect(address, bucket.bucket, Apart(), stop, member="test", timeout=20)) as link,
     ):
         assert set(link.entries("document.>", timeout=20)) == {key_of("active"), key_of("profile/default")}
         assert link.entries("nothing.>", timeout=20) == {}
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_lost_answer(
+    bucket: Relayed, editor: Editor, monkeypatch: pytest.MonkeyPatch, within: Within, *, busy: bool
+) -> None:
+    """It is not waited for as long as hints come, which have nothing to do with it."""
+    lost = threading.Event()
+    publish = Connection.publish
+
+    async def losing(connection: Connection, subject: str, *args: Any, **options: Any) -> None:
+        if armed and "DIRECT.GET" in subject and not lost.is_set():
+            lost.set()
+        else:
+            await publish(connection, subject, *args, **options)
+
+    armed: list[bool] = []
+    monkeypatch.setattr(Connection, "publish", losing)
+    with Client(bucket.url, heartbeat=HEARTBEAT) as client:
+        client.wait_for(editor.tokens(1), timeout=20)
+        armed.append(True)
+        version = editor.tokens(2)
+        assert lost.wait(20)
+        with within(SILENT) as seconds:
+            deadline = time.monotonic() + seconds
+            while (client.status().version or 0) < version and time.monotonic() < deadline:
+                if busy:
+                    editor.publish("own", f'{{"n": {time.monotonic()}}}')
+                time.sleep(0.2)
+
+
+def test_an_address_that_says_nothing(bucket: Relayed, editor: Editor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name stands for several: one takes connections and says nothing, the next one is the server's."""
+    url = bucket.url
+    getaddrinfo = socket.getaddrinfo
+
+    def two(host: str, *args: Any) -> list[Any]:
+        if host != "nats.test":
+            return getaddrinfo(host, *args)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (at, 0)) for at in ("127.0.0.2", "127.0.0.1")]
+
+    monkeypatch.setattr(socket, "getaddrinfo", two)
+    with (
+        socket.create_server(("127.0.0.2", bucket.proxy.port)),
+        Client(url.replace("127.0.0.1", "nats.test"), heartbeat=FOREVER) as client,
+    ):
+        assert client.wait_for(editor.tokens(7)).ai_infra.llm_max_tokens == 7
+
+
+ENDS = """
+import socket, sys, time, hotconfig
+socket.getaddrinfo = lambda *_: time.sleep(1000)
+try:
+    hotconfig.Client(sys.argv[1]).start(timeout=0.5)
+except hotconfig.Unavailable as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("scheme", ["nats", "postgresql"])
+def test_a_resolver_that_says_nothing(scheme: str) -> None:
+    """Neither the start nor the end of the process waits for it."""
+    command = [sys.executable, "-c", ENDS, f"{scheme}://nowhere.test/x"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=50)
+    assert 'could not translate host name "nowhere.test" to address: no answer within' in done.stdout
 
 
 @pytest.mark.parametrize("times", [1, FOREVER])
@@ -185,6 +260,26 @@ def test_a_document_that_is_too_large(database: str, editor: Editor) -> None:
                 assert (health(relay)["too_large"], health(relay)["healthy"]) == ([], True)
         finally:
             relaying.stop()
+
+
+def test_a_bucket_with_a_largest_value(database: str, database_name: str, editor: Editor, nats_server: Nats) -> None:
+    """As its maker said: what is larger holds nobody else up."""
+
+    async def make(connection: Connection) -> None:
+        config = KeyValueConfig(database_name, direct=True, max_value_size=20_000)
+        await connection.jetstream().create_key_value(config)
+
+    nats_server.run(make)
+    relaying = Running(database, f"{nats_server.url}/{database_name}", FOREVER)
+    try:
+        version = editor.publish("own", json.dumps({"text": "x" * 30_000}))
+        eventually(lambda: relaying.relay.relayed == version)
+        version = editor.temperature(0.3)
+        eventually(lambda: relaying.relay.relayed == version)
+        assert (health(relaying.relay)["too_large"], health(relaying.relay)["healthy"]) == (["own"], False)
+    finally:
+        relaying.stop()
+        nats_server.delete(database_name)
 
 
 def test_servers_that_take_more(database: str, editor: Editor) -> None:

@@ -44,6 +44,7 @@ def test_addresses(text: str, expected: Address) -> None:
     [
         (f"nats://u:{SECRET}@x@h", "written %40"),
         (f"nats://u:p/{SECRET}@h", "written %40"),
+        (f"nats://u:p?{SECRET}@h/b", "as %3F"),
         ("nats://h/a.b", "a bucket's name is letters"),
         ("nats://h/a/b", "a bucket's name is letters"),
         ("nats://h/b?tls=true", "a parameter 'tls'"),

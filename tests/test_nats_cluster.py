@@ -47,6 +47,32 @@ def turned(servers: Nats, by: int) -> str:
     return f"nats://{','.join(hosts[by:] + hosts[:by])}"
 
 
+@pytest.mark.parametrize("starts", [1, 2])
+def test_a_server_alone(starts: int, database: str, editor: Editor, own_nats: Nats) -> None:
+    """However often a relay has connected: the bucket is there after the server's restart, with no relay."""
+    for _ in range(starts):
+        relaying = Running(database, own_nats.url, HEARTBEAT)
+        eventually(lambda relaying=relaying: relaying.relay.relayed == editor.version())  # type: ignore[misc]
+        relaying.stop()
+    own_nats.kill(0)
+    own_nats.start(0)
+
+    with Client(own_nats.url) as client:
+        assert client.current().version == editor.version()
+
+
+def test_a_server_alone_keeps_one_replica(database: str, editor: Editor, own_nats: Nats) -> None:
+    """It would take more, and lose the bucket at its restart: that is refused, be the bucket there or not."""
+    relaying = Running(database, own_nats.url, HEARTBEAT)
+    eventually(lambda: relaying.relay.relayed == editor.version())
+    relaying.stop()
+    relaying = Running(database, own_nats.url, HEARTBEAT, replicas=3)
+    try:
+        eventually(lambda: "Next: leave --replicas out" in str(relaying.relay.error))
+    finally:
+        relaying.stop()
+
+
 class Editing:
     """Somebody who goes on editing in a thread."""
 

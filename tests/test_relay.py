@@ -125,7 +125,7 @@ def test_a_row_that_is_gone_is_deleted(beating: Running, editor: Editor, nats_se
         assert client.wait_for(editor.publish("own", '{"n": 2}')).n == 2
 
 
-STRANGE = "something", "document.=FF"
+STRANGE = "something", "document.=FF", "document.=00"
 
 
 async def replace(connection: nats.NATS, bucket: str) -> None:

@@ -15,10 +15,10 @@ from typing import Self
 import nats_servers
 import pytest
 from certificates import Authority
-from editing import FOREVER, Editor
+from editing import FOREVER, Editor, eventually
 from nats_accounts import Operator
 from nats_servers import Nats
-from relays import Relays
+from relays import Relays, Running
 
 from hotconfig import Client, Unavailable
 
@@ -77,6 +77,38 @@ def test_a_credentials_file(follows: Follows, tmp_path: Path) -> None:
         fails(f"{server.url}?credentials={wrong}", r"uthoriz.* Next: check the user, token or credentials")
         fails(server.url, r"Next: check the user, token or credentials")
         fails(f"{server.url}?credentials=/nowhere", "nowhere")
+
+
+@pytest.mark.parametrize("content", ["", "no credentials", "seed"], ids=["empty", "text", "wrong seed"])
+def test_a_file_that_holds_no_credentials(content: str, tmp_path: Path) -> None:
+    """The error says that it is the file."""
+    operator = Operator()
+    right, wrong = operator.user(tmp_path / "right.creds"), tmp_path / "wrong.creds"
+    text = right.read_text()
+    seed = next(line for line in text.splitlines() if line.startswith("SU"))
+    wrong.write_text(text.replace(seed, "SUAxx") if content == "seed" else content)
+    with nats_servers.stopped(1, **operator.settings()) as server:
+        server.login = {"user_credentials": str(right)}
+        server.start()
+        fails(f"{server.url}?credentials={wrong}", "credentials file cannot be used: .* Next: write it anew")
+
+
+def test_who_may_not_subscribe_to_hints(database: str, editor: Editor) -> None:
+    """Is told so, and asks at each heartbeat."""
+    may = 'publish: ["$JS.API.DIRECT.GET.KV_slides", "$JS.API.STREAM.MSG.GET.KV_slides"], subscribe: ["_INBOX.>"]'
+    users = f"{{ user: all, password: x }}, {{ user: edge, password: x, permissions: {{ {may} }} }}"
+    with nats_servers.stopped(authorization=f"{{ users: [ {users} ] }}") as server:
+        server.login = {"user": "all", "password": "x"}
+        server.start()
+        hosts = server.url.removeprefix("nats://")
+        relaying = Running(database, f"nats://all:x@{hosts}/slides", FOREVER)
+        try:
+            eventually(lambda: relaying.relay.relayed == editor.version())
+            with Client(f"nats://edge:x@{hosts}/slides", heartbeat=0.5) as client:
+                assert client.wait_for(editor.tokens(7), timeout=20).ai_infra.llm_max_tokens == 7
+                eventually(lambda: client.status().state == "polling")
+        finally:
+            relaying.stop()
 
 
 # ---- TLS
