@@ -20,6 +20,7 @@ from hotconfig.errors import Closed, HotConfigError, InvalidConfig
 from hotconfig.snapshot import S
 
 CHILD_START = 1.0  # seconds that the first use in a forked child may block
+GIVE_WAY = 1e-5  # seconds; the system makes them about 60 us
 AT_EXIT = 2.0  # seconds that all clients together may take to close at the interpreter's exit
 
 
@@ -208,6 +209,8 @@ class Holder(Generic[S]):
             dispatcher = self._dispatcher
         if moved and dispatcher is not None:
             dispatcher.wake()
+            # What this thread does next, the acknowledgement, would hold the interpreter up in which that one calls.
+            time.sleep(GIVE_WAY)
         return True
 
     def _take(self, content: Content[S]) -> None:

@@ -39,6 +39,9 @@ class Wire:
         self._pid = os.getpid()
         self._fd = pgconn.socket
         self._prepared: dict[str, bytes] = {}  # statement -> its name
+        self._selector = Selector()  # kept, since to make one takes longer than to ask it
+        self._selector.register(self._fd, selectors.EVENT_READ)
+        self._selector.register(stop, selectors.EVENT_READ)
         _fork.opened(self._fd)
 
     @classmethod
@@ -121,7 +124,7 @@ class Wire:
             refused: Refused | None = None
             while True:
                 while pgconn.is_busy():
-                    if not _wait(pgconn, self._stop, deadline):
+                    if not self._readable(deadline):
                         raise Lost(f"no answer within {timeout:g} s")
                     pgconn.consume_input()
                     deadline = min(time.monotonic() + timeout, until)
@@ -164,8 +167,14 @@ class Wire:
                 came = True
             if came:
                 return True
-            if not _wait(self._pgconn, self._stop, deadline):
+            if not self._readable(deadline):
                 return False
+
+    def _readable(self, deadline: float) -> bool:
+        """Whether there is something to read before the deadline."""
+        ready = self._selector.select(max(0.0, deadline - time.monotonic()))
+        self._check()
+        return bool(ready)
 
     def _check(self) -> None:
         # Before the first byte: in a forked child, where a green thread may go on, they would be the parent's.
@@ -175,6 +184,7 @@ class Wire:
     def close(self) -> None:
         """Idempotent. In a forked child it leaves the parent's connection alone."""
         if self._pid == os.getpid():
+            self._selector.close()
             _fork.closing(self._fd)
             self._pgconn.finish()
 

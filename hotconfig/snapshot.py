@@ -107,6 +107,9 @@ class Change(Generic[S]):
     paths: tuple[str, ...]
 
 
+PLAIN = frozenset({bool, int, float, str, type(None)})
+
+
 def changed_paths(old: Snapshot, new: Snapshot) -> tuple[str, ...]:
     """The sorted leaf paths at which two snapshots differ; `version` does not count.
 
@@ -116,30 +119,35 @@ def changed_paths(old: Snapshot, new: Snapshot) -> tuple[str, ...]:
     or changed its type is named by its own path, without what is below it.
     """
     both = _fields(old), _fields(new)
-    return tuple(sorted(path for path in _leaves(*both, "") if path != "version"))
+    return tuple(sorted(path for path in _below(*both, "") if path != "version"))
 
 
 def _fields(section: Section) -> dict[str, object]:
-    return {name: getattr(section, name) for name in type(section).model_fields}
+    values = section.__dict__
+    return {name: values[name] for name in type(section).model_fields}
 
 
 def _leaves(old: object, new: object, path: str) -> Iterator[str]:
-    if old is new:
-        return
     if isinstance(old, Section) and isinstance(new, Section) and type(old) is type(new):
-        old, new = _fields(old), _fields(new)
+        yield from _below(_fields(old), _fields(new), path)
     elif isinstance(old, Mapping) and isinstance(new, Mapping):
-        old, new = ({_step(key): value for key, value in each.items()} for each in (old, new))
-    else:
-        if not _same(old, new):
-            yield path
-        return
+        was, is_ = ({_step(key): value for key, value in each.items()} for each in (old, new))
+        yield from _below(was, is_, path)
+    elif not _same(old, new):
+        yield path
+
+
+def _below(old: Mapping[str, object], new: Mapping[str, object], path: str) -> Iterator[str]:
     for step in old.keys() | new.keys():
         below = f"{path}.{step}" if path else step
-        if step in old and step in new:
-            yield from _leaves(old[step], new[step], below)
-        else:
+        if step not in old or step not in new:
             yield below
+            continue
+        was, is_ = old[step], new[step]
+        # Most are the same, and of a type that is quickly compared.
+        if was is is_ or (type(was) is type(is_) and type(was) in PLAIN and was == is_):
+            continue
+        yield from _leaves(was, is_, below)
 
 
 def _step(key: object) -> str:

@@ -169,8 +169,12 @@ def trials(name: str, row: str, within: dict[str, str]) -> Cell:
     values = sorted(cell.value for cell in cells if cell.value is not None)
     if len(values) < 2:
         return cells[-1]
-    text = f"{in_seconds(statistics.median(values))} ({values[0]:.1f} to {values[-1]:.1f})"
-    return Cell(text, statistics.median(values), cells[-1].note)
+    median = statistics.median(values)
+    if isinstance(values[0], int):
+        text = f"{median:g}" if values[0] == values[-1] else f"{median:g} ({values[0]} to {values[-1]})"
+    else:
+        text = f"{in_seconds(median)} ({values[0]:.1f} to {values[-1]:.1f})"
+    return Cell(text, median, cells[-1].note)
 
 
 def one(name: str, row: str, within: dict[str, str]) -> Cell:
