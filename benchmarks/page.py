@@ -37,13 +37,14 @@ def main(path: str) -> None:
     seconds = sum(table.seconds for table in results.tables) + (results.trouble.seconds if results.trouble else 0)
     parts = [ABOUT.format(machine=machine, minutes=seconds / 60)]
     for table in results.tables:
-        parts += section(table)
+        parts += section(table, PLOTS)
     if results.trouble is not None:
         parts += in_trouble(results.trouble)
     (DOCS / "performance.md").write_text("\n".join(parts), encoding="utf-8")
 
 
-def section(table: Table) -> Iterator[str]:
+def section(table: Table, plots: str) -> Iterator[str]:
+    """Of a page in docs/, with pictures in this directory there."""
     yield f"## {table.title}\n"
     yield f"{table.about[0].upper()}{table.about[1:]}.\n"
     yield row(HEADINGS)
@@ -56,9 +57,9 @@ def section(table: Table) -> Iterator[str]:
     yield ""
     yield from (f"{line}\n" for line in table.notes)
     if table.title in DISTRIBUTED:
-        yield plot(table.title, f"Percentiles of {table.title}", partial(percentiles, table))
+        yield plot(plots, table.title, f"Percentiles of {table.title}", partial(percentiles, table))
     for curve in table.curves:
-        yield plot(curve.name, f"Cost against size: {curve.name}", partial(sizes, curve))
+        yield plot(plots, curve.name, f"Cost against size: {curve.name}", partial(sizes, curve))
 
 
 def in_trouble(trouble: Trouble) -> Iterator[str]:
@@ -76,9 +77,9 @@ def row(cells: Iterator[str] | tuple[str, ...]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def plot(name: str, title: str, draw: Callable[[Axes], None]) -> str:
+def plot(plots: str, name: str, title: str, draw: Callable[[Axes], None]) -> str:
     """The Markdown of a picture that is drawn."""
-    path = f"{PLOTS}/{name.replace(',', '').replace(' ', '-')}.png"
+    path = f"{plots}/{name.replace(',', '').replace(' ', '-')}.png"
     figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
     draw(axes)
     axes.grid(alpha=0.3)

@@ -13,6 +13,7 @@ from benchmarks.measure import Table
 from benchmarks.page import DOCS, row, section
 from benchmarks.report import Results, number
 
+PLOTS = "scale"
 PROCESSES = 100_000
 REGIONS = 3
 HEARTBEATS = 10, 60  # seconds: the default, and what one can do with
@@ -57,7 +58,7 @@ def main(path: str) -> None:
     results = TypeAdapter(Results).validate_json(Path(path).read_bytes())
     (table,) = (each for each in results.tables if each.title == "fleet")
     machine = ", ".join(f"{name} {what}" for name, what in results.machine.items())
-    parts = [ABOUT.format(processes=PROCESSES, machine=machine), *section(table)]
+    parts = [ABOUT.format(processes=PROCESSES, machine=machine), *section(table, PLOTS)]
     parts += [PAPER.format(processes=PROCESSES, regions=REGIONS), *paper(table)]
     parts += ["", BREAKS]
     (DOCS / "scale.md").write_text("\n".join(parts), encoding="utf-8")
