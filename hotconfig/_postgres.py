@@ -79,6 +79,7 @@ class Known:
     asked: bool = False
     connected: float = math.inf  # since when, on the monotonic clock
     rejected: bool = False
+    refused: bool = False  # no LISTEN since one that failed
     apart: Apart = field(default_factory=Apart)
 
     @property
@@ -117,11 +118,15 @@ def _session(known: Known, stop: Stop, deadline: float) -> Feed:
             row = _look(wire, known, deadline, listening=listening)
             if polling is None and not listening:
                 polling = pooled(wire, row[-1], stop, deadline)
-            known.rejected = yield _item(known, row, standby, polling)
-            deadline = math.inf
-            if polling is None and not listening:
+            deaf = polling is None and not listening
+            # Where LISTEN is refused, each look would else say that all is well.
+            if not (deaf and known.refused):
+                known.rejected = yield _item(known, row, standby, polling)
+                deadline = math.inf
+            if deaf:
+                known.refused = True
                 polling = listen(wire, known.channel)
-                listening = polling is None
+                known.refused, listening = False, polling is None
                 # Planning takes longer than what is planned.
                 for statement in (_prepared(known.schema), ACKNOWLEDGE) if listening else ():
                     wire.prepare(statement, timeout=ANSWER)

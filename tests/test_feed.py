@@ -13,8 +13,8 @@ from editing import FOREVER, Editor, eventually
 from feeds import Where
 from hooks import ACKNOWLEDGE, LISTEN, LOOK, Hooks
 
-from hotconfig import Client, Snapshot
-from hotconfig._wire import Wire
+from hotconfig import Client, Snapshot, _feed
+from hotconfig._wire import Refused, Row, Wire
 
 
 @pytest.mark.parametrize(
@@ -76,6 +76,30 @@ def test_starts_beside_a_busy_writer_converge(where: Where, connect: Connect) ->
                 snapshot = client.wait_for(version, timeout=20)
         assert snapshot.version == version
         assert snapshot.ai_infra.llm_max_tokens == editor.ask("SELECT llm_max_tokens FROM config_ai_infra")
+
+
+def test_a_server_that_refuses_to_listen(client: Client, editor: Editor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was loaded serves on, stale until it does: that a look succeeds does not say that all is well."""
+    refused: list[str] = []
+    query = Wire.query
+    monkeypatch.setattr(_feed, "FIRST", 0.01)
+    monkeypatch.setattr(_feed, "GROWTH", 1.0)
+
+    def refusing(wire: Wire, statement: str, *params: str | None, **limits: float) -> list[Row]:
+        if LISTEN in statement and len(refused) < 20:
+            refused.append(client.status().state)
+            raise Refused("53400", "no room")
+        return query(wire, statement, *params, **limits)
+
+    monkeypatch.setattr(Wire, "query", refusing)
+    client.start()
+    version = editor.temperature(0.1)
+
+    client.wait_for(version)
+    eventually(lambda: client.status().healthy)
+    assert refused[0] in ("new", "live")
+    assert refused[1:] == ["stale"] * 19
+    assert client.status().reconnects == 1
 
 
 class Loose(Snapshot):
