@@ -12,6 +12,7 @@ from conftest import Connect
 from editing import FOREVER, Editor, eventually
 from feeds import Where
 from hooks import ACKNOWLEDGE, LISTEN, LOOK, Hooks
+from psycopg.sql import SQL, Identifier
 
 from hotconfig import Client, Snapshot, _feed
 from hotconfig._wire import Refused, Row, Wire
@@ -115,6 +116,24 @@ def test_a_document_has_its_version(where: Where, editor: Editor, document: str)
         editor.publish("own", '{"n": 8}')
         version = editor.publish("own", document)
         assert client.wait_for(version) == Loose(version=version, n=7 if "7" in document else 0)
+
+
+@pytest.mark.parametrize("name", ["it's", "back\\slash\\", "{schema}", "$1", "ö'; SELECT 1; --", '"quoted"'])
+def test_whatever_a_document_is_called(where: Where, editor: Editor, name: str) -> None:
+    """It is followed, and no other one."""
+    version = editor.publish(name, '{"n": 7}')
+    with Client(where.url, model=Loose, document=name, heartbeat=FOREVER) as client:
+        assert client.current() == Loose(version=version, n=7)
+        version = editor.publish(name, '{"n": 8}')
+        assert client.wait_for(version) == Loose(version=version, n=8)
+
+
+def test_a_backslash_where_it_escapes(database: str, database_name: str, editor: Editor) -> None:
+    """As in a database that is set to what PostgreSQL did before 9.1."""
+    editor.run(SQL("ALTER DATABASE {} SET standard_conforming_strings = off").format(Identifier(database_name)))
+    version = editor.publish("a\\' OR true --", '{"n": 7}')
+    with Client(database, model=Loose, document="a\\' OR true --", heartbeat=FOREVER) as client:
+        assert client.current() == Loose(version=version, n=7)
 
 
 def test_a_heartbeat_is_one_statement(database: str, statements: list[str]) -> None:
