@@ -69,7 +69,7 @@ def main() -> int:
         save(given.json, Results(on, tables, in_trouble))
     missed = [reach for table in tables for reach in table.reaches if not reach.met]
     console.print(f"{sum(len(table.reaches) for table in tables)} to reach, {len(missed)} not reached", highlight=False)
-    return 0
+    return 0 if tables or in_trouble is not None else 1
 
 
 def save(path: Path | None, results: Results) -> None:
