@@ -25,7 +25,8 @@ logger = logging.getLogger("hotconfig")
 
 ANSWER = 5.0  # seconds that a question may go without an answer, or an answer without more of it
 LOOK_PAUSE = 0.005  # seconds between looks that find nothing new: a flood of forged notifications costs 200 a second
-FIRST, GROWTH, LONGEST = 0.2, 8.0, 5.0  # seconds: the pause before the next connect, at first and at last, at most
+# The pause before the next connect: seconds at first, times as long after each that fails, seconds at most.
+FIRST, GROWTH, LONGEST = 0.2, 8.0, 5.0
 STABLE = 30.0  # seconds of a connection's life after which the back-off begins anew
 
 # Neither holds a descriptor of its own, which a fork would share.

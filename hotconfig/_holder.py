@@ -20,7 +20,7 @@ from hotconfig.errors import Closed, HotConfigError, InvalidConfig
 from hotconfig.snapshot import S
 
 CHILD_START = 1.0  # seconds that the first use in a forked child may block
-GIVE_WAY = 1e-5  # seconds; the system makes them about 60 us
+GIVE_WAY = 1e-5  # seconds, of which the timers of Linux make about 60 us
 AT_EXIT = 2.0  # seconds that all clients together may take to close at the interpreter's exit
 
 
