@@ -99,7 +99,7 @@ def test_a_failed_start_leaves_nothing(bucket: Relayed) -> None:
     fail()
     gc.collect()
     assert threads() == []
-    eventually(lambda: descriptors() == before)  # the proxy closes its own in a thread
+    eventually(lambda: descriptors() <= before)  # the proxy closes its own in a thread, also those of before
 
 
 def test_a_start_while_nats_is_down(bucket: Relayed, editor: Editor, tmp_path: Path) -> None:
